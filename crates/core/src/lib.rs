@@ -1,0 +1,25 @@
+//! The words that every room of Thalweg speaks: batches of change, epochs, watermarks, sources, sinks, errors.
+//!
+//! Owns the vocabulary and nothing else. It must not know SQL, plans, operators, Timely, files or sockets.
+//!
+//! The way of the data in these words: a [`Source`] offers [`Split`]s; a [`SplitReader`] yields Arrow rows;
+//! they travel as [`DeltaBatch`]es stamped with an [`Epoch`]; an [`EpochHeader`] seals each epoch; a [`Sink`]
+//! takes what comes out.
+
+mod delta;
+mod epoch;
+mod error;
+mod hash;
+mod options;
+mod sink;
+mod source;
+mod watermark;
+
+pub use delta::DeltaBatch;
+pub use epoch::{Epoch, EpochHeader, SourceId, SourceProgress};
+pub use error::{Error, Result};
+pub use hash::{VNODES, hash_columns, vnode};
+pub use options::{Options, nearest};
+pub use sink::Sink;
+pub use source::{DeadLetter, Offset, Polled, Source, Split, SplitReader, dead_schema};
+pub use watermark::Watermark;

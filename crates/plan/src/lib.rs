@@ -1,0 +1,29 @@
+//! The meaning of a query as data: an acyclic graph of nodes, each with the properties that the engine relies on.
+//!
+//! Owns what the SQL room lowers to, what the runtime renders and what `EXPLAIN` prints. It must not know SQL text,
+//! catalogs, Timely or how an operator does its work.
+
+mod aggregate;
+mod bound;
+mod clock;
+mod explain;
+mod join;
+mod node;
+mod over;
+mod props;
+mod source;
+mod window;
+
+pub use aggregate::{AggregateCall, AggregateFunction, AggregatePhase, PARTIAL_ROWS, partial_schema};
+pub use bound::Bound;
+pub use clock::{EpochClock, Now};
+pub use explain::explain;
+pub use join::{JoinExpiry, JoinKind};
+pub use node::{Node, NodeId, Operation, Plan, PlanBuilder, SinkNode, SinkSpec};
+pub use over::{OrderKey, OverCall};
+pub use props::{Distribution, Properties};
+pub use source::{SourceSpec, WatermarkSpec};
+pub use window::{HopSpec, WindowClose};
+
+/// A compiled expression over the columns of a node's input.
+pub type Expr = std::sync::Arc<dyn datafusion::physical_expr::PhysicalExpr>;
