@@ -1,0 +1,99 @@
+//! What the fuzz targets and the smoke test call: decode hostile bytes in several ways and hold them to the decoder's
+//! promises. It must not know any fuzzer.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+
+use crate::{CsvDecoder, CsvEncoder, CsvLayout, CsvStyle, Decoder, Input, JsonDecoder, JsonEncoder};
+
+/// A column of every type.
+pub fn schema() -> SchemaRef {
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+        let list = DataType::List(Arc::new(Field::new_list_field(DataType::Int32, true)));
+        Arc::new(Schema::new(vec![
+            Field::new("i64", DataType::Int64, false),
+            Field::new("i32", DataType::Int32, true),
+            Field::new("i16", DataType::Int16, true),
+            Field::new("f32", DataType::Float32, true),
+            Field::new("f64", DataType::Float64, true),
+            Field::new("dec", DataType::Decimal128(20, 4), true),
+            Field::new("flag", DataType::Boolean, true),
+            Field::new("text", DataType::Utf8View, true),
+            Field::new("bytes", DataType::Binary, true),
+            Field::new("day", DataType::Date32, true),
+            Field::new("at", DataType::Timestamp(TimeUnit::Microsecond, None), true),
+            Field::new("atz", DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())), true),
+            Field::new("list", list, true),
+        ]))
+    });
+    Arc::clone(&SCHEMA)
+}
+
+/// Every column of [`schema`] that CSV can fill.
+pub fn flat_schema() -> SchemaRef {
+    let fields: Vec<Field> =
+        schema().fields().iter().filter(|f| !f.data_type().is_nested()).map(|f| f.as_ref().clone()).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// Decodes `bytes` as JSON lines.
+///
+/// # Panics
+/// A promise is broken.
+pub fn json(bytes: &[u8]) {
+    check(bytes, || JsonDecoder::new(schema()).expect("every type is known"));
+    let whole = all(&mut JsonDecoder::new(schema()).expect("every type is known"), bytes, usize::MAX);
+    let mut text = Vec::new();
+    JsonEncoder::new(&schema()).encode(&whole.0, &mut text).expect("every type is known");
+    let again = all(&mut JsonDecoder::new(schema()).expect("every type is known"), &text, usize::MAX);
+    assert_eq!(again.1, Vec::<u64>::new(), "what was decoded encodes to what decodes");
+    assert_eq!(again.0, whole.0);
+}
+
+/// Decodes `bytes` as CSV, with and without line ends in quotes.
+///
+/// # Panics
+/// A promise is broken.
+pub fn csv(bytes: &[u8]) {
+    for multiline in [false, true] {
+        let fields = flat_schema().fields().len();
+        let layout = CsvLayout { style: CsvStyle::default(), fields, positions: (0..fields).collect(), multiline };
+        let make = || CsvDecoder::new(flat_schema(), layout.clone()).expect("every type is known");
+        check(bytes, make);
+        let whole = all(&mut make(), bytes, usize::MAX);
+        if multiline {
+            let mut text = Vec::new();
+            CsvEncoder::new(CsvStyle::default()).encode(&whole.0, &mut text).expect("every type is known");
+            let again = all(&mut make(), &text, usize::MAX);
+            assert_eq!(again.1, Vec::<u64>::new(), "what was decoded encodes to what decodes");
+            assert_eq!(again.0, whole.0);
+        }
+    }
+}
+
+/// Few records at a time give what all at once give.
+fn check<D: Decoder>(bytes: &[u8], make: impl Fn() -> D) {
+    let whole = all(&mut make(), bytes, usize::MAX);
+    let pieces = all(&mut make(), bytes, 3);
+    assert_eq!(whole.1, pieces.1, "dead letters do not depend on the batch");
+    assert_eq!(whole.0, pieces.0, "rows do not depend on the batch");
+}
+
+/// Everything in `bytes`: the rows, and where the dead letters begin.
+fn all<D: Decoder>(decoder: &mut D, bytes: &[u8], at_once: usize) -> (RecordBatch, Vec<u64>) {
+    let origin: Arc<str> = "smoke".into();
+    let (mut batches, mut dead, mut at) = (Vec::new(), Vec::new(), 0);
+    while at < bytes.len() {
+        let input = Input { bytes: &bytes[at..], origin: &origin, offset: at as u64, last: true };
+        let decoded = decoder.decode(input, at_once).expect("input never fails as a whole");
+        assert!(decoded.consumed > 0, "the last piece is always consumed");
+        assert!(decoded.dead.iter().all(|d| bytes[d.offset as usize..].starts_with(&d.raw)), "raw bytes as they came");
+        at += decoded.consumed;
+        dead.extend(decoded.dead.iter().map(|d| d.offset));
+        batches.push(decoded.rows);
+    }
+    let rows = arrow::compute::concat_batches(&decoder.schema(), &batches).expect("one schema");
+    (rows, dead)
+}
