@@ -1,0 +1,89 @@
+//! `file`: Parquet, NDJSON and CSV files as a source and as a sink. It must not know who reads or writes them.
+
+mod bytes;
+mod convert;
+mod follow;
+mod infer;
+mod list;
+mod options;
+mod parquet_file;
+mod parquet_source;
+mod sink;
+mod text_reader;
+mod text_source;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use thalweg_core::{Error, Options, Result, Source};
+
+use crate::registry::SourceRequest;
+use options::{FileFormat, FileOptions};
+use parquet_source::ParquetSource;
+use text_source::{SPLIT_BYTES, TextSource};
+
+pub(crate) use sink::{layout as sink_layout, sink};
+
+/// The source that `request` describes.
+pub(crate) fn source(request: SourceRequest) -> Result<Arc<dyn Source>> {
+    let options = FileOptions::parse(request.options.clone())?;
+    let files = list::list(&options)?;
+    match common_format(&options, &files)? {
+        FileFormat::Parquet => {
+            let event_time = request.event_time.map(|i| request.declared.field(i));
+            Ok(Arc::new(ParquetSource::new(&files, request.projected()?, event_time)?))
+        }
+        format => {
+            let SourceRequest { declared, projection, .. } = request;
+            Ok(Arc::new(TextSource::new(options, format, files, &declared, projection, SPLIT_BYTES)?))
+        }
+    }
+}
+
+/// The columns that the first file has.
+pub(crate) fn infer(options: Options) -> Result<SchemaRef> {
+    let options = FileOptions::parse(options)?;
+    let files = list::list(&options)?;
+    let first = files.first().ok_or_else(|| {
+        Error::invalid_with_hint("there is no file yet to take the columns from", "List the columns in CREATE SOURCE.")
+    })?;
+    match common_format(&options, &files)? {
+        FileFormat::Parquet => parquet_file::infer(first),
+        format => infer::infer(&options, format, first),
+    }
+}
+
+/// The one format of all files.
+fn common_format(options: &FileOptions, files: &[PathBuf]) -> Result<FileFormat> {
+    let pattern = PathBuf::from(&options.paths[0]);
+    let first = files.first().unwrap_or(&pattern);
+    let format = options.format_of(first)?;
+    for file in files {
+        if options.format_of(file)? != format {
+            return Err(Error::invalid_with_hint(
+                format!("{} and {} have different formats", first.display(), file.display()),
+                "Add format = 'parquet', 'ndjson' or 'csv', or name only files of one format.",
+            ));
+        }
+    }
+    if format == FileFormat::Parquet && options.follow {
+        return Err(Error::invalid("mode = 'follow' needs a text format: a Parquet file does not grow"));
+    }
+    if files.iter().any(|f| f.as_os_str() == list::STDIN) {
+        if format == FileFormat::Parquet {
+            return Err(Error::invalid("Parquet cannot be read from standard input: its index is at the end"));
+        }
+        if options.follow {
+            return Err(Error::invalid("standard input cannot be followed: it ends when it ends"));
+        }
+    }
+    if options.follow && files.iter().any(|f| options.compression_of(f) != options::Compression::None) {
+        return Err(Error::invalid("mode = 'follow' needs uncompressed files"));
+    }
+    Ok(format)
+}
