@@ -1,0 +1,36 @@
+//! The incremental operators and their state: sans-IO state machines over `DeltaBatch`es.
+//!
+//! Owns how each operator of a plan does its work. It must not know Timely, threads, files, clocks or SQL text.
+
+mod accumulators;
+mod aggregate;
+mod build;
+mod calc;
+mod collect;
+mod expire;
+mod gate;
+mod hop;
+mod join;
+mod keys;
+mod operator;
+mod over;
+mod session;
+mod state_batch;
+mod store;
+#[cfg(test)]
+mod testing;
+mod topn;
+
+pub use keys::KeyTable;
+pub use aggregate::Aggregate;
+pub use build::build;
+pub use calc::Calc;
+pub use collect::Collect;
+pub use expire::Expire;
+pub use gate::Gate;
+pub use hop::Hop;
+pub use join::Join;
+pub use topn::TopN;
+pub use session::Session;
+pub use over::Over;
+pub use operator::{Operator, Output, StateTable, WorkerInfo, evaluate, kept_rows};
