@@ -1,0 +1,98 @@
+//! The relations that a script has declared so far. It must not know how they are planned or run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{FieldRef, SchemaRef};
+use datafusion::logical_expr::{LogicalPlan, TableSource};
+use datafusion::sql::sqlparser::ast::Expr;
+use thalweg_core::{Error, Options, Result};
+use thalweg_plan::WatermarkSpec;
+
+/// A declared source or table.
+#[derive(Clone, Debug)]
+pub(crate) struct SourceEntry {
+    pub name: String,
+    pub connector: String,
+    pub options: Options,
+    /// Columns that are read.
+    pub declared: SchemaRef,
+    /// Columns that are computed from them.
+    pub generated: Vec<(FieldRef, Expr)>,
+    /// Over read, then generated columns.
+    pub watermark: Option<WatermarkSpec>,
+    /// Positions among read, then generated columns.
+    pub primary_key: Vec<usize>,
+    /// Read, then generated columns.
+    pub schema: SchemaRef,
+}
+
+/// What a name in FROM stands for.
+#[derive(Clone, Debug)]
+pub(crate) enum Relation {
+    Source(Arc<SourceEntry>),
+    /// `<source>$dead`.
+    Dead(Arc<SourceEntry>),
+    /// A view: its query takes its place.
+    View(Arc<LogicalPlan>),
+    /// A materialized view: computed once, whoever reads it.
+    Materialized { name: String, schema: SchemaRef },
+}
+
+/// Relations by name.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    relations: BTreeMap<String, Relation>,
+}
+
+impl Catalog {
+    /// Declares `name`.
+    ///
+    /// # Errors
+    /// The name is taken.
+    pub fn add(&mut self, name: &str, relation: Relation) -> Result<()> {
+        if self.relations.contains_key(name) {
+            return Err(Error::invalid(format!("relation {name} already exists")));
+        }
+        self.relations.insert(name.to_owned(), relation);
+        Ok(())
+    }
+
+    /// What `name` stands for; `<source>$dead` exists with every source.
+    ///
+    /// # Errors
+    /// No such relation; the hint names the nearest.
+    pub fn get(&self, name: &str) -> Result<Relation> {
+        if let Some(relation) = self.relations.get(name) {
+            return Ok(relation.clone());
+        }
+        if let Some(Relation::Source(source)) = name.strip_suffix("$dead").and_then(|s| self.relations.get(s)) {
+            return Ok(Relation::Dead(Arc::clone(source)));
+        }
+        let message = format!("relation {name} does not exist");
+        match thalweg_core::nearest(name, self.relations.keys().map(String::as_str)) {
+            Some(near) => Err(Error::invalid_with_hint(message, format!("Did you mean {near}?"))),
+            None => Err(Error::invalid(message)),
+        }
+    }
+}
+
+/// A relation as DataFusion's planner sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedTable {
+    pub relation: Relation,
+    pub schema: SchemaRef,
+}
+
+impl TableSource for PlannedTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn get_logical_plan(&self) -> Option<std::borrow::Cow<'_, LogicalPlan>> {
+        match &self.relation {
+            Relation::View(plan) => Some(std::borrow::Cow::Borrowed(plan)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! DataFusion's planner over our catalog: names, functions, types, optimisation. It must not know our plan.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::{DFSchema, TableReference};
+use datafusion::config::ConfigOptions;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::SessionState;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
+use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF};
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
+use datafusion::sql::sqlparser::ast::{self, Query, Statement};
+
+use crate::catalog::{Catalog, PlannedTable, Relation};
+use crate::functions;
+use crate::types::PostgresTypes;
+use crate::window_table::WindowPlanner;
+
+/// Plans queries over a catalog.
+pub(crate) struct Planner {
+    state: SessionState,
+    relation_planners: Vec<Arc<dyn RelationPlanner>>,
+    types: Arc<dyn TypePlanner>,
+}
+
+impl Planner {
+    pub fn new() -> Self {
+        let mut config = SessionConfig::new().with_target_partitions(1);
+        let options = config.options_mut();
+        options.sql_parser.parse_float_as_decimal = true;
+        options.sql_parser.collect_spans = true;
+        options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+        options.execution.time_zone = Some("+00:00".to_owned());
+        let mut state = SessionStateBuilder::new_with_default_features().with_config(config).build();
+        functions::register(&mut state);
+        Self { state, relation_planners: vec![Arc::new(WindowPlanner)], types: Arc::new(PostgresTypes) }
+    }
+
+    fn options() -> ParserOptions {
+        ParserOptions::new().with_parse_float_as_decimal(true).with_map_string_types_to_utf8view(true).with_collect_spans(true)
+    }
+
+    /// The optimised plan of a query.
+    pub fn query(&self, catalog: &Catalog, query: &Query) -> Result<LogicalPlan> {
+        let bound = self.bind(catalog, query)?;
+        self.optimize(bound)
+    }
+
+    /// The plan of a query as written, types resolved.
+    pub fn bind(&self, catalog: &Catalog, query: &Query) -> Result<LogicalPlan> {
+        let names = Names { planner: self, catalog };
+        SqlToRel::new_with_options(&names, Self::options())
+            .sql_statement_to_plan(Statement::Query(Box::new(query.clone())))
+    }
+
+    pub fn optimize(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        self.state.optimize(&plan)
+    }
+
+    /// An expression over the columns of one relation.
+    pub fn expression(&self, expr: ast::Expr, schema: &DFSchema) -> Result<Expr> {
+        let catalog = Catalog::default();
+        let names = Names { planner: self, catalog: &catalog };
+        SqlToRel::new_with_options(&names, Self::options()).sql_to_expr(expr, schema, &mut PlannerContext::new())
+    }
+
+    /// `SELECT * FROM name`, optimised.
+    pub fn relation(&self, catalog: &Catalog, name: &str) -> Result<LogicalPlan> {
+        let source = Names { planner: self, catalog }.get_table_source(TableReference::bare(name.to_owned()))?;
+        self.optimize(LogicalPlanBuilder::scan(TableReference::bare(name.to_owned()), source, None)?.build()?)
+    }
+
+    /// An expression with the casts that its operands need.
+    pub fn coerce(&self, expr: Expr, schema: &DFSchema) -> Result<Expr> {
+        let context = SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build();
+        ExprSimplifier::new(context).coerce(expr, schema)
+    }
+}
+
+struct Names<'a> {
+    planner: &'a Planner,
+    catalog: &'a Catalog,
+}
+
+impl ContextProvider for Names<'_> {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        let relation = self.catalog.get(name.table()).map_err(|e| DataFusionError::Plan(e.to_string()))?;
+        let schema: SchemaRef = match &relation {
+            Relation::Source(source) => Arc::clone(&source.schema),
+            Relation::Dead(_) => thalweg_core::dead_schema(),
+            Relation::Materialized { schema, .. } => Arc::clone(schema),
+            Relation::View(plan) => Arc::clone(plan.schema().inner()),
+        };
+        Ok(Arc::new(PlannedTable { relation, schema }))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.planner.state.expr_planners()
+    }
+
+    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        &self.planner.relation_planners
+    }
+
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        Some(Arc::clone(&self.planner.types))
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.planner.state.scalar_functions().get(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        self.planner.state.higher_order_functions().get(name).cloned()
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.planner.state.aggregate_functions().get(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.planner.state.window_functions().get(name).cloned()
+    }
+
+    fn get_variable_type(&self, _variable_names: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.planner.state.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.planner.state.scalar_functions().keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        self.planner.state.higher_order_functions().keys().cloned().collect()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        self.planner.state.aggregate_functions().keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        self.planner.state.window_functions().keys().cloned().collect()
+    }
+}

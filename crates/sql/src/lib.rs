@@ -1,0 +1,24 @@
+//! From text to plan: parse, bind, optimise, lower.
+//!
+//! Owns the dialect, the catalog of a script and the derivation of every property in the plan. It must not know
+//! Timely, connectors' insides or how operators compute.
+//!
+//! The way of a statement: [`compile`] cuts the script into statements ([`parse`]), plans each query with DataFusion
+//! over the [`catalog`], optimises it, and lowers it at once to `thalweg_plan` ([`lower`]).
+
+mod bin;
+mod catalog;
+mod compile;
+mod context;
+mod declare;
+mod functions;
+mod lower;
+mod parse;
+mod problem;
+mod statement;
+mod text;
+mod types;
+mod window_table;
+
+pub use compile::{CompileOptions, Compiled, Connectors, SinkMode, SinkShape, compile};
+pub use problem::Problem;

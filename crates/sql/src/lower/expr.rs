@@ -1,0 +1,50 @@
+//! Logical expressions to compiled ones, with PostgreSQL's arithmetic and our clock. It must not know nodes.
+
+use std::sync::Arc;
+
+use datafusion::common::DFSchema;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::error::Result;
+use datafusion::execution::context::ExecutionProps;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Expr as Logical, Operator, SortExpr};
+use datafusion::physical_expr::expressions::BinaryExpr;
+use datafusion::physical_expr::{ScalarFunctionExpr, create_physical_expr};
+use thalweg_plan::{Expr, Now, OrderKey};
+
+use super::unsupported;
+use crate::functions::NOW;
+use crate::window_table::position;
+
+/// Compiles `expr` over the columns of `schema`.
+pub(crate) fn compile(expr: &Logical, schema: &DFSchema) -> Result<Expr> {
+    let compiled = create_physical_expr(expr, schema, &ExecutionProps::new(), &PhysicalPlanningContext::default())?;
+    compiled.transform_up(|e| Ok(ours(e))).data()
+}
+
+/// `now()` reads the epoch's clock; integer arithmetic that overflows is an error, not a wrong number.
+fn ours(expr: Expr) -> Transformed<Expr> {
+    if expr.downcast_ref::<ScalarFunctionExpr>().is_some_and(|f| f.name() == NOW) {
+        return Transformed::yes(Arc::new(Now::default()) as Expr);
+    }
+    match expr.downcast_ref::<BinaryExpr>() {
+        Some(binary) if matches!(binary.op(), Operator::Plus | Operator::Minus | Operator::Multiply) => {
+            let checked = BinaryExpr::new(Arc::clone(binary.left()), *binary.op(), Arc::clone(binary.right()))
+                .with_fail_on_overflow(true);
+            Transformed::yes(Arc::new(checked) as Expr)
+        }
+        _ => Transformed::no(expr),
+    }
+}
+
+/// ORDER BY over plain columns.
+///
+/// # Errors
+/// An expression that is no column of `schema`.
+pub(crate) fn order_keys(order: &[SortExpr], schema: &DFSchema) -> Result<Vec<OrderKey>> {
+    let key = |s: &SortExpr| {
+        let column = position(schema, &s.expr).map_err(|_| unsupported(format!("ORDER BY {}", s.expr)))?;
+        Ok(OrderKey { column, descending: !s.asc, nulls_first: s.nulls_first })
+    };
+    order.iter().map(key).collect()
+}

@@ -1,0 +1,216 @@
+//! Leaves: sources, rejects, materialized views, literal rows. It must not know connectors.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::compute::concat;
+use arrow::datatypes::Schema;
+use datafusion::common::{DFSchema, internal_err};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{EmptyRelation, TableScan, Values};
+use datafusion::physical_expr::expressions::Column;
+use thalweg_core::{SourceId, dead_schema};
+use thalweg_plan::{Bound, Distribution, Expr, Operation, Properties, SourceSpec, WatermarkSpec};
+
+use super::{Lowerer, Rel, expr};
+use crate::catalog::{PlannedTable, Relation, SourceEntry};
+
+/// A source in the plan being built.
+#[derive(Clone, Debug)]
+pub(crate) struct SourceUse {
+    pub id: SourceId,
+    /// Columns of the entry's schema that the scan yields, in order.
+    pub columns: Vec<usize>,
+}
+
+impl Lowerer<'_> {
+    pub(crate) fn scan(&mut self, scan: &TableScan) -> Result<Rel> {
+        let table = planned_table(scan)?;
+        let rel = match &table.relation {
+            Relation::Source(source) => self.scan_source(source)?,
+            Relation::Dead(source) => self.scan_dead(source)?,
+            Relation::Materialized { name, .. } => match self.views.get(name) {
+                Some(rel) => rel.clone(),
+                None => return internal_err!("materialized view {name} is read before it is planned"),
+            },
+            Relation::View(_) => return internal_err!("a view was not put in the place of its name"),
+        };
+        let rel = self.pick(rel, scan, &table)?;
+        let mut rel = rel;
+        for predicate in &scan.filters {
+            let predicate = expr::compile(predicate, &scan.projected_schema)?;
+            rel = self.calc(rel, Some(predicate), None)?;
+        }
+        match scan.fetch {
+            None => Ok(rel),
+            Some(fetch) => self.first_rows(rel, 0, fetch),
+        }
+    }
+
+    /// The scan's own columns, in its order.
+    fn pick(&mut self, rel: Rel, scan: &TableScan, table: &PlannedTable) -> Result<Rel> {
+        let wanted: Vec<usize> = match &scan.projection {
+            Some(projection) => projection.clone(),
+            None => (0..table.schema.fields().len()).collect(),
+        };
+        let places: Vec<usize> = match &table.relation {
+            Relation::Source(source) => {
+                let available = &self.sources[&source.name].columns;
+                let place = |c: &usize| available.iter().position(|a| a == c);
+                match wanted.iter().map(place).collect() {
+                    Some(places) => places,
+                    None => return internal_err!("a column of {} that was not announced", source.name),
+                }
+            }
+            _ => wanted,
+        };
+        let schema = Arc::clone(&self.properties(rel.node).schema);
+        if places.iter().copied().eq(0..schema.fields().len()) {
+            return Ok(rel);
+        }
+        let project = places
+            .iter()
+            .zip(scan.projected_schema.fields())
+            .map(|(p, f)| (Arc::new(Column::new(schema.field(*p).name(), *p)) as Expr, Arc::clone(f)))
+            .collect();
+        self.calc(rel, None, Some(project))
+    }
+
+    fn scan_source(&mut self, source: &SourceEntry) -> Result<Rel> {
+        let used = &self.sources[&source.name];
+        let spec = &self.builder.plan().sources[used.id.0];
+        let place = |c: &usize| used.columns.iter().position(|a| a == c);
+        let key = (!source.primary_key.is_empty())
+            .then(|| source.primary_key.iter().map(place).collect::<Option<Vec<_>>>())
+            .flatten();
+        let mut bounds = vec![None; spec.schema.fields().len()];
+        if let Some(watermark) = spec.watermark {
+            bounds[watermark.column] = Some(Bound::Source(used.id));
+        }
+        let properties = Properties {
+            schema: Arc::clone(&spec.schema),
+            append_only: true,
+            key,
+            distribution: Distribution::Any,
+            bounds,
+        };
+        let node = self.builder.add(Operation::Scan { source: used.id }, Vec::new(), properties);
+        Ok(self.fresh(node))
+    }
+
+    fn scan_dead(&mut self, source: &SourceEntry) -> Result<Rel> {
+        let id = self.sources[&source.name].id;
+        self.builder.source_mut(id).dead_used = true;
+        let schema = dead_schema();
+        let bounds = vec![None; schema.fields().len()];
+        let properties =
+            Properties { schema, append_only: true, key: None, distribution: Distribution::Any, bounds };
+        let node = self.builder.add(Operation::Dead { source: id }, Vec::new(), properties);
+        Ok(self.fresh(node))
+    }
+
+    /// Adds a source that the plan reads `columns` of.
+    pub(crate) fn add_source(&mut self, entry: &SourceEntry, columns: &BTreeSet<usize>) -> Result<()> {
+        let read = entry.declared.fields().len();
+        let whole = DFSchema::try_from(entry.declared.as_ref().clone())?;
+        let mut projection: BTreeSet<usize> = columns.iter().copied().filter(|c| *c < read).collect();
+        let mut computed: BTreeSet<usize> = columns.iter().copied().filter(|c| *c >= read).collect();
+        if let Some(watermark) = entry.watermark {
+            if watermark.column < read { &mut projection } else { &mut computed }.insert(watermark.column);
+        }
+        let computed: Vec<usize> = computed.into_iter().collect();
+        let mut logical = Vec::new();
+        for column in &computed {
+            let (field, text) = &entry.generated[column - read];
+            let e = self.planner.expression(text.clone(), &whole)?;
+            for c in e.column_refs() {
+                projection.insert(whole.index_of_column(c)?);
+            }
+            logical.push((Arc::clone(field), e));
+        }
+        let projection: Vec<usize> = projection.into_iter().collect();
+        let narrow = entry.declared.project(&projection)?;
+        let narrow_df = DFSchema::try_from(narrow.clone())?;
+        let generated = logical
+            .into_iter()
+            .map(|(field, e)| {
+                let e = datafusion::logical_expr::cast(e, field.data_type().clone());
+                let e = self.planner.coerce(e, &narrow_df)?;
+                Ok((field, expr::compile(&e, &narrow_df)?))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut fields: Vec<_> = narrow.fields().iter().cloned().collect();
+        fields.extend(generated.iter().map(|(f, _)| Arc::clone(f)));
+        let all: Vec<usize> = projection.iter().copied().chain(computed).collect();
+        let watermark = entry.watermark.map(|w| WatermarkSpec {
+            column: all.iter().position(|c| *c == w.column).expect("the watermark's column was added above"),
+            delay: w.delay,
+        });
+        let spec = SourceSpec {
+            name: entry.name.clone(),
+            connector: entry.connector.clone(),
+            options: entry.options.clone(),
+            declared: Arc::clone(&entry.declared),
+            projection,
+            generated,
+            watermark,
+            schema: Arc::new(Schema::new(fields)),
+            dead_used: false,
+        };
+        let id = self.builder.source(spec);
+        self.sources.insert(entry.name.clone(), SourceUse { id, columns: all });
+        Ok(())
+    }
+
+    pub(crate) fn values(&mut self, values: &Values) -> Result<Rel> {
+        let rows = evaluate_values(values)?;
+        self.literal_rows(rows)
+    }
+
+    pub(crate) fn empty(&mut self, empty: &EmptyRelation) -> Result<Rel> {
+        let count = usize::from(empty.produce_one_row);
+        let schema = Arc::clone(empty.schema.inner());
+        let options = RecordBatchOptions::new().with_row_count(Some(count));
+        let columns = schema.fields().iter().map(|f| arrow::array::new_null_array(f.data_type(), count)).collect();
+        self.literal_rows(RecordBatch::try_new_with_options(schema, columns, &options)?)
+    }
+
+    fn literal_rows(&mut self, rows: RecordBatch) -> Result<Rel> {
+        let properties = Properties {
+            schema: rows.schema(),
+            append_only: true,
+            key: None,
+            distribution: Distribution::Single,
+            bounds: vec![None; rows.num_columns()],
+        };
+        let node = self.builder.add(Operation::Values { rows }, Vec::new(), properties);
+        Ok(self.fresh(node))
+    }
+}
+
+/// The rows of VALUES, computed now.
+pub(crate) fn evaluate_values(values: &Values) -> Result<RecordBatch> {
+    let nothing = DFSchema::empty();
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    let one = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
+    let mut columns: Vec<Vec<ArrayRef>> = vec![Vec::new(); values.schema.fields().len()];
+    for row in &values.values {
+        for ((cell, column), field) in row.iter().zip(&mut columns).zip(values.schema.fields()) {
+            let value = expr::compile(cell, &nothing)?.evaluate(&one)?.into_array(1)?;
+            column.push(arrow::compute::cast(&value, field.data_type())?);
+        }
+    }
+    let columns = columns
+        .iter()
+        .map(|parts| concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>()).map_err(DataFusionError::from))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(RecordBatch::try_new(Arc::clone(values.schema.inner()), columns)?)
+}
+
+pub(crate) fn planned_table(scan: &TableScan) -> Result<PlannedTable> {
+    match scan.source.downcast_ref::<PlannedTable>() {
+        Some(table) => Ok(table.clone()),
+        None => internal_err!("{} is not a relation of ours", scan.table_name),
+    }
+}

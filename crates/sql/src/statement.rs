@@ -1,0 +1,65 @@
+//! The statements of the dialect as data. It must not know how they are parsed or planned.
+
+use datafusion::sql::sqlparser::ast::{DataType, Expr, Ident, Query};
+use thalweg_core::Options;
+
+/// A statement and where it begins.
+#[derive(Debug)]
+pub(crate) struct Located {
+    pub statement: Statement,
+    pub line: u64,
+    pub column: u64,
+}
+
+#[derive(Debug)]
+pub(crate) enum Statement {
+    CreateSource(CreateSource),
+    CreateTable(CreateSource),
+    CreateView(CreateView),
+    CreateSink(CreateSink),
+    Insert { table: String, columns: Vec<String>, rows: Box<Query> },
+    Query(Box<Query>),
+    /// `SET name = value`: accepted for compatibility.
+    Set,
+}
+
+#[derive(Debug)]
+pub(crate) struct CreateSource {
+    pub name: String,
+    pub columns: Vec<ColumnDef>,
+    pub watermark: Option<(Ident, Expr)>,
+    pub primary_key: Vec<String>,
+    pub options: Options,
+}
+
+#[derive(Debug)]
+pub(crate) struct ColumnDef {
+    pub name: String,
+    /// `None` for `name AS expr` without a type.
+    pub data_type: Option<DataType>,
+    pub not_null: bool,
+    pub generated: Option<Expr>,
+}
+
+#[derive(Debug)]
+pub(crate) struct CreateView {
+    pub name: String,
+    pub materialized: bool,
+    pub columns: Vec<String>,
+    pub query: Box<Query>,
+    pub emit_on_close: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct CreateSink {
+    pub name: String,
+    pub from: SinkInput,
+    pub emit_on_close: bool,
+    pub options: Options,
+}
+
+#[derive(Debug)]
+pub(crate) enum SinkInput {
+    Relation(String),
+    Query(Box<Query>),
+}
