@@ -1,0 +1,193 @@
+//! One worker's readers: which to read next, and into which input. It must not know operators.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringViewArray};
+use thalweg_core::{DeadLetter, DeltaBatch, Epoch, EpochHeader, Offset, Result, Source, Watermark, dead_schema};
+use thalweg_plan::SourceSpec;
+use timely::container::NoopBuilder;
+use timely::dataflow::InputHandle;
+
+use crate::container::Chunk;
+use crate::coordinator::SourceReport;
+use crate::partition::{Partition, Read};
+use crate::splits::SplitQueue;
+use crate::stats::RunStats;
+
+pub(crate) type Input = InputHandle<u64, NoopBuilder<Chunk>>;
+
+/// The result of one attempt to read.
+pub(crate) enum Fed {
+    /// Rows (maybe none that stand) and bytes were read.
+    Read { rows: usize, bytes: usize },
+    /// No reader has anything at the moment.
+    Paused,
+    /// Every split has been read to its end.
+    Finished,
+}
+
+/// A source on one worker.
+pub(crate) struct FeedSource {
+    pub spec: SourceSpec,
+    pub source: Arc<dyn Source>,
+    pub queue: Arc<SplitQueue>,
+    pub rows: Input,
+    pub dead: Option<Input>,
+    pub index: usize,
+    partition: Option<Partition>,
+    finished: Vec<(Arc<str>, Offset)>,
+    ended: bool,
+    floor: Watermark,
+}
+
+impl FeedSource {
+    pub fn new(
+        spec: SourceSpec,
+        source: Arc<dyn Source>,
+        queue: Arc<SplitQueue>,
+        rows: Input,
+        dead: Option<Input>,
+        index: usize,
+    ) -> Self {
+        let (partition, finished, ended, floor) = (None, Vec::new(), false, Watermark::START);
+        Self { spec, source, queue, rows, dead, index, partition, finished, ended, floor }
+    }
+
+    /// Reads from the current split, or begins the next one.
+    fn read(&mut self, max_rows: usize) -> Result<Read> {
+        loop {
+            if self.partition.is_none() {
+                let Some(split) = self.queue.take() else {
+                    self.ended = true;
+                    return Ok(Read::End);
+                };
+                let reader = self.source.open(&split, Offset::default())?;
+                let delay = self.spec.watermark.map_or(0, |w| w.delay);
+                self.partition = Some(Partition::new(split, reader, delay));
+            }
+            let partition = self.partition.as_mut().expect("just begun");
+            match partition.read(max_rows, &self.spec, self.floor)? {
+                Read::End => {
+                    self.finished.extend(partition.moved_to());
+                    self.partition = None;
+                }
+                read => return Ok(read),
+            }
+        }
+    }
+
+    /// The order of reading: bounded tables without event time first, then streams by event time, so that joined
+    /// streams stay side by side and their state small.
+    fn turn(&self) -> i64 {
+        match (&self.spec.watermark, &self.partition) {
+            (None, _) => i64::MIN,
+            (Some(_), Some(partition)) => partition.event_time(),
+            (Some(_), None) => i64::MIN + 1,
+        }
+    }
+
+    fn report(&mut self, idle_timeout: Duration) -> SourceReport {
+        let mut offsets = std::mem::take(&mut self.finished);
+        let watermark = match (&mut self.partition, self.spec.watermark) {
+            (None, _) => Watermark::END,
+            (Some(partition), watermark) => {
+                offsets.extend(partition.moved_to());
+                if watermark.is_some() { partition.watermark(idle_timeout) } else { Watermark::START }
+            }
+        };
+        SourceReport { watermark, offsets, ended: self.ended }
+    }
+}
+
+/// All sources on one worker.
+pub(crate) struct Feed {
+    sources: Vec<FeedSource>,
+    stats: Arc<RunStats>,
+    next_unordered: usize,
+}
+
+impl Feed {
+    pub fn new(sources: Vec<FeedSource>, stats: Arc<RunStats>) -> Self {
+        Self { sources, stats, next_unordered: 0 }
+    }
+
+    /// Reads one batch of up to `max_rows` from the source whose turn it is.
+    pub fn step(&mut self, max_rows: usize) -> Result<Fed> {
+        let mut tried = vec![false; self.sources.len()];
+        while let Some(i) = self.pick(&tried) {
+            tried[i] = true;
+            if let Some(fed) = self.read_from(i, max_rows)? {
+                return Ok(fed);
+            }
+        }
+        Ok(if self.sources.iter().all(|s| s.ended) { Fed::Finished } else { Fed::Paused })
+    }
+
+    /// The source with the lowest turn that was not tried; sources with equal turns alternate.
+    fn pick(&mut self, tried: &[bool]) -> Option<usize> {
+        let count = self.sources.len();
+        let start = self.next_unordered;
+        let best = (0..count)
+            .map(|k| (start + k) % count)
+            .filter(|i| !tried[*i] && !self.sources[*i].ended)
+            .min_by_key(|i| {
+                let source = &self.sources[*i];
+                // An unbounded stream without event time must not starve those that have it.
+                let unordered = source.spec.watermark.is_none() && !source.source.bounded();
+                if unordered && (start + count - *i).is_multiple_of(2) { i64::MAX } else { source.turn() }
+            })?;
+        self.next_unordered = (best + 1) % count;
+        Some(best)
+    }
+
+    fn read_from(&mut self, i: usize, max_rows: usize) -> Result<Option<Fed>> {
+        let source = &mut self.sources[i];
+        let Read::Rows { rows, dead, bytes, late } = source.read(max_rows)? else { return Ok(None) };
+        let stats = &self.stats.sources[source.index];
+        stats.rows.fetch_add(rows.num_rows() as u64, Ordering::Relaxed);
+        stats.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        stats.late.fetch_add(late as u64, Ordering::Relaxed);
+        stats.dead.fetch_add(dead.len() as u64, Ordering::Relaxed);
+        let count = rows.num_rows() + dead.len() + late;
+        send(&mut source.rows, rows);
+        if let Some(input) = source.dead.as_mut().filter(|_| !dead.is_empty()) {
+            send(input, dead_rows(&dead)?);
+        }
+        Ok(Some(Fed::Read { rows: count, bytes }))
+    }
+
+    /// What this worker says of each source when it stops feeding an epoch.
+    pub fn reports(&mut self, idle_timeout: Duration) -> Vec<SourceReport> {
+        self.sources.iter_mut().map(|s| s.report(idle_timeout)).collect()
+    }
+
+    /// The epoch of `header` is sealed: go on with the next.
+    pub fn advance(&mut self, header: &EpochHeader) {
+        let Epoch(next) = header.epoch.next();
+        for source in &mut self.sources {
+            source.floor = header.watermark(thalweg_core::SourceId(source.index));
+            source.rows.advance_to(next);
+            if let Some(dead) = &mut source.dead {
+                dead.advance_to(next);
+            }
+        }
+    }
+}
+
+fn send(input: &mut Input, rows: RecordBatch) {
+    if rows.num_rows() > 0 {
+        input.send_batch(&mut Chunk::new(DeltaBatch::insert(rows)));
+    }
+}
+
+fn dead_rows(dead: &[DeadLetter]) -> Result<RecordBatch> {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(BinaryArray::from_iter_values(dead.iter().map(|d| &d.raw))),
+        Arc::new(StringViewArray::from_iter_values(dead.iter().map(|d| d.origin.as_ref()))),
+        Arc::new(Int64Array::from_iter_values(dead.iter().map(|d| i64::try_from(d.offset).unwrap_or(i64::MAX)))),
+        Arc::new(StringViewArray::from_iter_values(dead.iter().map(|d| &d.reason))),
+    ];
+    Ok(RecordBatch::try_new(dead_schema(), columns)?)
+}

@@ -1,0 +1,26 @@
+//! From plan to running Timely dataflow: workers, epochs, exchange, back-pressure.
+//!
+//! The only room that knows Timely. It must not know SQL text, connectors' insides or how an operator computes.
+//!
+//! The way of an epoch: each worker's [`feed`] pulls batches from its readers into Timely inputs at the open epoch;
+//! the [`coordinator`] decides when to seal, collects every worker's report and publishes one header; workers that
+//! hold the header advance their inputs past the epoch; the [`shell`] around each operator sees the frontier pass and
+//! tells the operator that the epoch is complete.
+
+mod container;
+mod coordinator;
+mod exchange;
+mod feed;
+mod headers;
+mod limits;
+mod partition;
+mod render;
+mod run;
+mod shell;
+mod sink;
+mod splits;
+mod stats;
+
+pub use limits::{Clock, EpochLimits, RunConfig};
+pub use run::{Sinks, run};
+pub use stats::{QueryStats, RunStats, Snapshot};
