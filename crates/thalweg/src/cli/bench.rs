@@ -1,0 +1,57 @@
+//! `thalweg bench`: the data of benchmarks. It must not know how they are run.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use thalweg_connectors::nexmark::{FileFormat, GenerateSpec, generate};
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+}
+
+#[derive(Debug, Subcommand)]
+enum Benchmark {
+    /// The auction site of the Nexmark benchmark: person, auction and bid, deterministic.
+    #[command(after_help = "Examples:
+  thalweg bench nexmark --generate data --events 10000000
+  thalweg bench nexmark --generate data --events 1000000 --format parquet,ndjson")]
+    Nexmark(NexmarkArgs),
+}
+
+#[derive(Debug, Args)]
+struct NexmarkArgs {
+    /// Writes DIR/{person,auction,bid}/part-NN.{parquet,ndjson}.
+    #[arg(long, value_name = "DIR")]
+    generate: PathBuf,
+    /// Events of all three tables together.
+    #[arg(long, default_value_t = 1_000_000)]
+    events: u64,
+    /// Files a table.
+    #[arg(long, default_value_t = 20)]
+    files: u64,
+    /// File formats: parquet, ndjson.
+    #[arg(long, value_delimiter = ',', default_value = "parquet")]
+    format: Vec<FileFormat>,
+}
+
+pub(crate) fn bench(args: &BenchArgs) -> Result<ExitCode> {
+    let Benchmark::Nexmark(args) = &args.benchmark;
+    let started = Instant::now();
+    let mut spec = GenerateSpec::new(&args.generate, args.events);
+    spec.files = args.files;
+    spec.formats.clone_from(&args.format);
+    let generated = generate(&spec)?;
+    let [person, auction, bid] = generated.rows;
+    println!(
+        "{}: {person} persons, {auction} auctions, {bid} bids in {} files, {:.1} s",
+        args.generate.display(),
+        generated.files,
+        started.elapsed().as_secs_f64()
+    );
+    Ok(ExitCode::SUCCESS)
+}
