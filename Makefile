@@ -1,0 +1,50 @@
+# The front door. Every target installs what it lacks.
+
+PYTHON ?= python3
+VENV := .cache/venv
+VENV_READY := $(VENV)/.ready
+FLIGHTS := .cache/flights
+FLIGHTS_READY := $(FLIGHTS)/weather.parquet
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-rust test-oracle lint bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+build: ## the release binary, target/release/thalweg
+	cargo build --release --locked -p thalweg
+
+demo: build $(FLIGHTS_READY) ## replay a year of real flights through windows, joins and a Top-N
+	mkdir -p $(FLIGHTS)/out
+	./target/release/thalweg run examples/flights/flights.sql -e FLIGHTS=$(FLIGHTS) -e OUT=$(FLIGHTS)/out
+
+test: ## everything that CI runs
+	bash scripts/test.sh
+
+lint: ## formatting, clippy, and dependencies if cargo-deny is installed
+	@command -v rustfmt >/dev/null && command -v cargo-clippy >/dev/null || rustup component add rustfmt clippy
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo "cargo-deny is not installed: skipped"; fi
+
+bench: build $(VENV_READY) ## time every Nexmark query beside DuckDB and write docs/benchmarks.md
+	$(VENV)/bin/python scripts/bench.py $(BENCH)
+
+test-oracle: $(VENV_READY) $(FLIGHTS_READY) ## the checks against DuckDB alone
+	cargo build --locked -p thalweg
+	$(VENV)/bin/python tests/oracle/nexmark_check.py
+	$(VENV)/bin/python tests/oracle/flights_check.py
+
+$(VENV_READY): tests/oracle/requirements.txt
+	@if ! $(PYTHON) -m venv $(VENV); then \
+	  echo "installing python3-venv"; apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv $(VENV); fi
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/oracle/requirements.txt
+	@touch $@
+
+$(FLIGHTS_READY): $(VENV_READY) scripts/flights.py
+	$(VENV)/bin/python scripts/flights.py $(FLIGHTS)
+	@touch $@
+
+clean: ## drop generated data and builds
+	rm -rf .cache target
