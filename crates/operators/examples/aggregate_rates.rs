@@ -8,9 +8,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray}
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use thalweg_core::{DeltaBatch, Epoch, EpochHeader, Result, SourceId, SourceProgress, Watermark, hash_columns};
 use thalweg_operators::{Aggregate, KeyTable, Operator, Output, Session};
-use thalweg_plan::{
-    AggregateCall, AggregateFunction, AggregatePhase, Bound, Distribution, Properties, partial_schema,
-};
+use thalweg_plan::{AggregateCall, AggregateFunction, AggregatePhase, Bound, Distribution, Properties, partial_schema};
 
 const BATCH: usize = 8192;
 
@@ -39,8 +37,18 @@ fn main() -> Result<()> {
     }
     for (name, keys) in [("1 k keys", 1000), ("100 k keys", 100_000), ("1 M keys", 1_000_000)] {
         let single = AggregatePhase::Single;
-        aggregate(&format!("count(*), max by bigint, {name}"), keys, single, &[AggregateFunction::Count, AggregateFunction::Max])?;
-        aggregate(&format!("sum, avg by bigint, {name}"), keys, single, &[AggregateFunction::Sum, AggregateFunction::Avg])?;
+        aggregate(
+            &format!("count(*), max by bigint, {name}"),
+            keys,
+            single,
+            &[AggregateFunction::Count, AggregateFunction::Max],
+        )?;
+        aggregate(
+            &format!("sum, avg by bigint, {name}"),
+            keys,
+            single,
+            &[AggregateFunction::Sum, AggregateFunction::Avg],
+        )?;
         aggregate(&format!("partial count(*), {name}"), keys, AggregatePhase::Partial, &[AggregateFunction::Count])?;
     }
     distinct()?;

@@ -8,7 +8,9 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringViewArray,
     TimestampMicrosecondArray, UInt32Array,
 };
-use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Field, Float64Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
+};
 use thalweg_core::{DeltaBatch, Epoch, EpochHeader, SourceProgress, Watermark, hash_columns, vnode};
 use thalweg_plan::{Bound, Distribution, Properties};
 
@@ -144,9 +146,7 @@ pub(crate) fn rows(batch: &RecordBatch) -> Vec<Row> {
             DataType::Utf8View => Cell::Text(column.as_string_view().value(row).to_owned()),
             DataType::Float64 => Cell::Float(column.as_primitive::<Float64Type>().value(row).to_string()),
             DataType::Boolean => Cell::Bool(column.as_boolean().value(row)),
-            DataType::UInt64 => {
-                Cell::Int(column.as_primitive::<arrow::datatypes::UInt64Type>().value(row) as i64)
-            }
+            DataType::UInt64 => Cell::Int(column.as_primitive::<arrow::datatypes::UInt64Type>().value(row) as i64),
             other => Cell::Text(format!("{other}")),
         }
     };

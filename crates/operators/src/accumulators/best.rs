@@ -32,9 +32,9 @@ where
     }
 
     fn column<'a>(&self, column: &'a ArrayRef) -> Result<&'a PrimitiveArray<T>> {
-        column.as_primitive_opt::<T>().ok_or_else(|| {
-            Error::Internal(format!("min or max of {} given {}", self.data_type, column.data_type()))
-        })
+        column
+            .as_primitive_opt::<T>()
+            .ok_or_else(|| Error::Internal(format!("min or max of {} given {}", self.data_type, column.data_type())))
     }
 }
 
@@ -98,6 +98,8 @@ where
     fn singles(&self, change: &Change<'_>) -> Result<Option<Vec<ArrayRef>>> {
         let column = self.column(&change.args[0])?;
         let nulls = change.selected.map(|s| NullBuffer::new(s.clone()));
-        Ok(Some(vec![Arc::new(PrimitiveArray::<T>::new(column.values().clone(), nulls).with_data_type(self.data_type.clone()))]))
+        Ok(Some(vec![Arc::new(
+            PrimitiveArray::<T>::new(column.values().clone(), nulls).with_data_type(self.data_type.clone()),
+        )]))
     }
 }

@@ -255,8 +255,7 @@ impl Calls {
         };
         let slots = &mut self.slots;
         let members = values.members.clone();
-        let derived: Vec<bool> =
-            members.iter().map(|m| m.slot.is_some_and(|s| slots[s].cells.width() == 0)).collect();
+        let derived: Vec<bool> = members.iter().map(|m| m.slot.is_some_and(|s| slots[s].cells.width() == 0)).collect();
         values.restore(keys, state, &derived, &mut |columns, events| feed(slots, &members, columns, events))
     }
 }

@@ -1,6 +1,8 @@
 //! How values compare for min and max: as PostgreSQL compares them, NaN above every number. It must not know groups.
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BinaryViewArray, StringArray, StringViewArray};
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BinaryArray, BinaryViewArray, StringArray, StringViewArray,
+};
 use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, RowParser, SortField};
 use std::sync::Arc;
@@ -122,22 +124,70 @@ macro_rules! ranked_type {
     ($type:expr, $t:ident => $then:expr, $else:expr) => {{
         use arrow::datatypes::*;
         match $type {
-            DataType::Int8 => { type $t = Int8Type; $then }
-            DataType::Int16 => { type $t = Int16Type; $then }
-            DataType::Int32 => { type $t = Int32Type; $then }
-            DataType::Int64 => { type $t = Int64Type; $then }
-            DataType::UInt8 => { type $t = UInt8Type; $then }
-            DataType::UInt16 => { type $t = UInt16Type; $then }
-            DataType::UInt32 => { type $t = UInt32Type; $then }
-            DataType::UInt64 => { type $t = UInt64Type; $then }
-            DataType::Float32 => { type $t = Float32Type; $then }
-            DataType::Float64 => { type $t = Float64Type; $then }
-            DataType::Decimal128(_, _) => { type $t = Decimal128Type; $then }
-            DataType::Date32 => { type $t = Date32Type; $then }
-            DataType::Timestamp(TimeUnit::Second, _) => { type $t = TimestampSecondType; $then }
-            DataType::Timestamp(TimeUnit::Millisecond, _) => { type $t = TimestampMillisecondType; $then }
-            DataType::Timestamp(TimeUnit::Microsecond, _) => { type $t = TimestampMicrosecondType; $then }
-            DataType::Timestamp(TimeUnit::Nanosecond, _) => { type $t = TimestampNanosecondType; $then }
+            DataType::Int8 => {
+                type $t = Int8Type;
+                $then
+            }
+            DataType::Int16 => {
+                type $t = Int16Type;
+                $then
+            }
+            DataType::Int32 => {
+                type $t = Int32Type;
+                $then
+            }
+            DataType::Int64 => {
+                type $t = Int64Type;
+                $then
+            }
+            DataType::UInt8 => {
+                type $t = UInt8Type;
+                $then
+            }
+            DataType::UInt16 => {
+                type $t = UInt16Type;
+                $then
+            }
+            DataType::UInt32 => {
+                type $t = UInt32Type;
+                $then
+            }
+            DataType::UInt64 => {
+                type $t = UInt64Type;
+                $then
+            }
+            DataType::Float32 => {
+                type $t = Float32Type;
+                $then
+            }
+            DataType::Float64 => {
+                type $t = Float64Type;
+                $then
+            }
+            DataType::Decimal128(_, _) => {
+                type $t = Decimal128Type;
+                $then
+            }
+            DataType::Date32 => {
+                type $t = Date32Type;
+                $then
+            }
+            DataType::Timestamp(TimeUnit::Second, _) => {
+                type $t = TimestampSecondType;
+                $then
+            }
+            DataType::Timestamp(TimeUnit::Millisecond, _) => {
+                type $t = TimestampMillisecondType;
+                $then
+            }
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                type $t = TimestampMicrosecondType;
+                $then
+            }
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+                type $t = TimestampNanosecondType;
+                $then
+            }
             _ => $else,
         }
     }};

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, UInt32Array, new_empty_array};
-use arrow::compute::{SortOptions, cast, take};
+use arrow::compute::{SortOptions, take};
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use datafusion::logical_expr::AggregateUDF;
@@ -38,8 +38,10 @@ impl Recompute {
             return Err(Error::Internal(format!("{call} is not recomputed")));
         };
         let columns = call.args.iter().copied().chain(call.order_by.iter().map(|(column, _, _)| *column));
-        let fields: Vec<Field> =
-            columns.enumerate().map(|(i, c)| input.field(c).clone().with_name(format!("c{i}")).with_nullable(true)).collect();
+        let fields: Vec<Field> = columns
+            .enumerate()
+            .map(|(i, c)| input.field(c).clone().with_name(format!("c{i}")).with_nullable(true))
+            .collect();
         Ok(Self {
             udf: Arc::clone(udf),
             arity: call.args.len(),
@@ -88,8 +90,7 @@ impl Recompute {
         if results.is_empty() {
             return Ok(new_empty_array(self.output.data_type()));
         }
-        let column = ScalarValue::iter_to_array(results).map_err(data_error)?;
-        if column.data_type() == self.output.data_type() { Ok(column) } else { Ok(cast(&column, self.output.data_type())?) }
+        ScalarValue::iter_to_array(results).map_err(data_error)
     }
 
     fn count(&self, values: &Values, entry: usize) -> i64 {
@@ -120,7 +121,8 @@ impl Recompute {
         built: &mut Option<(Vec<Option<ScalarValue>>, AggregateFunctionExpr)>,
     ) -> Result<ScalarValue> {
         if rows.is_empty() {
-            return self.udf.default_value(self.output.data_type()).map_err(data_error);
+            let nothing = self.udf.default_value(self.output.data_type()).map_err(data_error)?;
+            return nothing.cast_to(self.output.data_type()).map_err(data_error);
         }
         let within_group = self.udf.supports_within_group_clause();
         let used = if within_group { columns.len() } else { self.arity };
@@ -128,12 +130,13 @@ impl Recompute {
         for column in &columns[..used] {
             taken.push(take(column, rows, None)?);
         }
-        // Some functions want an argument to be a literal (a separator, a fraction): one that never differs is given so.
+        // Some functions want an argument to be a literal (a separator, a fraction): a constant one is given so.
         let mut literals = vec![None];
         for column in taken.iter().take(self.arity).skip(1) {
             let first = column.slice(0, 1);
             let constant = (1..column.len()).all(|i| column.slice(i, 1).as_ref() == first.as_ref());
-            let literal = if constant { Some(ScalarValue::try_from_array(&first, 0).map_err(data_error)?) } else { None };
+            let literal =
+                if constant { Some(ScalarValue::try_from_array(&first, 0).map_err(data_error)?) } else { None };
             literals.push(literal);
         }
         if built.as_ref().is_none_or(|(known, _)| *known != literals) {
@@ -143,7 +146,12 @@ impl Recompute {
         let Some((_, expr)) = built else { return Err(Error::Internal("an aggregate was not built".into())) };
         let mut accumulator = expr.create_accumulator().map_err(data_error)?;
         accumulator.update_batch(&taken).map_err(data_error)?;
-        accumulator.evaluate().map_err(data_error)
+        let result = accumulator.evaluate().map_err(data_error)?;
+        // The function may prefer another string type than the plan.
+        if result.data_type() == *self.output.data_type() {
+            return Ok(result);
+        }
+        result.cast_to(self.output.data_type()).map_err(data_error)
     }
 
     fn build(&self, literals: &[Option<ScalarValue>], within_group: bool) -> Result<AggregateFunctionExpr> {

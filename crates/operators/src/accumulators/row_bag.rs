@@ -1,4 +1,5 @@
-//! `RowBag`: rows of groups with how often each is there, for what must be computed anew. It must not know what that is.
+//! `RowBag`: rows of groups with how often each is there, for what must be computed anew.
+//! It must not know what that is.
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;

@@ -9,9 +9,9 @@ use arrow::datatypes::Int64Type;
 use thalweg_core::{Error, Result, hash_columns};
 
 use super::values::{DIRTY, Events, Marks, SAVED, Values};
+use crate::KeyTable;
 use crate::operator::StateTable;
 use crate::state_batch::state_batch;
-use crate::KeyTable;
 
 impl Values {
     /// What changed since the last call. `settle` was called before.
@@ -25,8 +25,9 @@ impl Values {
         }
         let mut columns = self.full_keys(&dirty, keys)?;
         match &self.marks {
-            Marks::Bits(bits) => columns
-                .push(Arc::new(Int64Array::from_iter_values(dirty.iter().map(|e| i64::from(bits[*e as usize]))))),
+            Marks::Bits(bits) => {
+                columns.push(Arc::new(Int64Array::from_iter_values(dirty.iter().map(|e| i64::from(bits[*e as usize])))))
+            }
             Marks::Counts(counts) => {
                 let width = self.members.len();
                 for k in 0..width {
@@ -131,8 +132,7 @@ fn known_groups(keys: &KeyTable, batch: &RecordBatch) -> Result<(RecordBatch, Ve
     if !groups.contains(&KeyTable::ABSENT) {
         return Ok((batch.clone(), groups));
     }
-    let known: Vec<u32> =
-        (0..groups.len() as u32).filter(|row| groups[*row as usize] != KeyTable::ABSENT).collect();
+    let known: Vec<u32> = (0..groups.len() as u32).filter(|row| groups[*row as usize] != KeyTable::ABSENT).collect();
     let batch = arrow::compute::take_record_batch(batch, &UInt32Array::from(known))?;
     groups.retain(|g| *g != KeyTable::ABSENT);
     Ok((batch, groups))

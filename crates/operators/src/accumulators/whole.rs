@@ -57,7 +57,9 @@ impl WholeSum {
     pub(crate) fn new(scale: i8, mean: bool, output: &DataType) -> Option<Self> {
         let result = match (mean, output) {
             (false, DataType::Int64) => Outcome::BigInt,
-            (false, DataType::Decimal128(precision, scale)) => Outcome::Decimal { precision: *precision, scale: *scale },
+            (false, DataType::Decimal128(precision, scale)) => {
+                Outcome::Decimal { precision: *precision, scale: *scale }
+            }
             (true, DataType::Float64) => Outcome::MeanFloat,
             (true, DataType::Decimal128(precision, scale)) => {
                 Outcome::MeanDecimal { precision: *precision, scale: *scale }
@@ -110,7 +112,8 @@ impl Accumulator for WholeSum {
     fn state(&self, groups: &[u32]) -> Result<Vec<ArrayRef>> {
         let cells = || groups.iter().map(|g| self.cells[*g as usize]);
         // 38 digits are declared; the 128 bits travel whole, beyond 38 digits too.
-        let sums = Decimal128Array::from_iter_values(cells().map(Cell::sum)).with_data_type(DataType::Decimal128(38, self.scale));
+        let sums = Decimal128Array::from_iter_values(cells().map(Cell::sum))
+            .with_data_type(DataType::Decimal128(38, self.scale));
         Ok(vec![Arc::new(sums), Arc::new(Int64Array::from_iter_values(cells().map(|c| c.n)))])
     }
 
@@ -143,8 +146,9 @@ impl Accumulator for WholeSum {
                 Arc::new(results?)
             }
             Outcome::Decimal { precision, scale } => {
-                let results: Result<Vec<Option<i128>>> =
-                    cells.map(|c| some(c).map(|sum| scaled(sum, 1, scale - self.scale, precision)).transpose()).collect();
+                let results: Result<Vec<Option<i128>>> = cells
+                    .map(|c| some(c).map(|sum| scaled(sum, 1, scale - self.scale, precision)).transpose())
+                    .collect();
                 Arc::new(Decimal128Array::from(results?).with_data_type(DataType::Decimal128(precision, scale)))
             }
             Outcome::MeanFloat => {
@@ -152,8 +156,9 @@ impl Accumulator for WholeSum {
                 Arc::new(cells.map(|c| some(c).map(|sum| sum as f64 / c.n as f64 / unit)).collect::<Float64Array>())
             }
             Outcome::MeanDecimal { precision, scale } => {
-                let results: Result<Vec<Option<i128>>> =
-                    cells.map(|c| some(c).map(|sum| scaled(sum, c.n, scale - self.scale, precision)).transpose()).collect();
+                let results: Result<Vec<Option<i128>>> = cells
+                    .map(|c| some(c).map(|sum| scaled(sum, c.n, scale - self.scale, precision)).transpose())
+                    .collect();
                 Arc::new(Decimal128Array::from(results?).with_data_type(DataType::Decimal128(precision, scale)))
             }
         })

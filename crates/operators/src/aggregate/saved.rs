@@ -17,9 +17,8 @@ const GROUPS: &str = "groups";
 
 impl Keyed {
     pub(super) fn snapshot(&mut self) -> Result<Vec<StateTable>> {
-        let dirty: Vec<u32> = (0..self.flags.len() as u32)
-            .filter(|g| self.flags[*g as usize] & (LIVE | DIRTY) == LIVE | DIRTY)
-            .collect();
+        let dirty: Vec<u32> =
+            (0..self.flags.len() as u32).filter(|g| self.flags[*g as usize] & (LIVE | DIRTY) == LIVE | DIRTY).collect();
         let gone = std::mem::take(&mut self.gone);
         if dirty.is_empty() && gone.is_empty() {
             return Ok(Vec::new());

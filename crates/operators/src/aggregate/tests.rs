@@ -6,9 +6,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::functions_aggregate::bit_and_or_xor::bit_xor_udaf;
 use datafusion::functions_aggregate::string_agg::string_agg_udaf;
 use thalweg_core::{DeltaBatch, EpochHeader, Result, Watermark};
-use thalweg_plan::{
-    AggregateCall, AggregateFunction as F, AggregatePhase, Properties, WindowClose, partial_schema,
-};
+use thalweg_plan::{AggregateCall, AggregateFunction as F, AggregatePhase, Properties, WindowClose, partial_schema};
 
 use super::Aggregate;
 use super::oracle::{Rounded, call, groups, rounded_cell, value};
@@ -109,7 +107,8 @@ impl TwoPhases {
         let states = partial_schema(group, calls, input);
         let partial = || {
             let phase = AggregatePhase::Partial;
-            Aggregate::new(input, group.to_vec(), calls.to_vec(), phase, None, None, Arc::clone(&states)).expect("valid")
+            Aggregate::new(input, group.to_vec(), calls.to_vec(), phase, None, None, Arc::clone(&states))
+                .expect("valid")
         };
         let between = properties(&states, true);
         let first = (0..group.len()).collect();

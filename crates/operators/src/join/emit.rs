@@ -36,7 +36,14 @@ impl Join {
     }
 
     /// Column `column` (over left, then right) of pairs; `rows` of `probe` on `port`, stored rows of the other side.
-    fn pair_column(&self, port: usize, probe: &RecordBatch, rows: &UInt32Array, ids: &[u32], column: usize) -> Result<ArrayRef> {
+    fn pair_column(
+        &self,
+        port: usize,
+        probe: &RecordBatch,
+        rows: &UInt32Array,
+        ids: &[u32],
+        column: usize,
+    ) -> Result<ArrayRef> {
         let width = self.left_width();
         let (side, column) = if column < width { (0, column) } else { (1, column - width) };
         if side == port {
@@ -113,16 +120,15 @@ impl Join {
 
     /// Columns of one side as output rows: alone (semi, anti) or padded with nulls.
     fn padded(&self, port: usize, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
-        let alone = matches!(
-            self.kind,
-            JoinKind::LeftSemi | JoinKind::LeftAnti | JoinKind::RightSemi | JoinKind::RightAnti
-        );
+        let alone =
+            matches!(self.kind, JoinKind::LeftSemi | JoinKind::LeftAnti | JoinKind::RightSemi | JoinKind::RightAnti);
         if alone {
             return batch(&self.output, columns, rows);
         }
         let other = self.sides[1 - port].schema.fields().iter();
         let nulls = other.map(|field| new_null_array(field.data_type(), rows));
-        let columns = if port == 0 { columns.into_iter().chain(nulls).collect() } else { nulls.chain(columns).collect() };
+        let columns =
+            if port == 0 { columns.into_iter().chain(nulls).collect() } else { nulls.chain(columns).collect() };
         batch(&self.output, columns, rows)
     }
 

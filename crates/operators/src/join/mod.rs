@@ -228,9 +228,7 @@ impl Join {
                 counted.touched.extend_from_slice(&ids);
             }
         }
-        if any_gone
-            && let (Some(counted), Some(counts)) = (&side.counted, &probe.counts)
-        {
+        if any_gone && let (Some(counted), Some(counts)) = (&side.counted, &probe.counts) {
             let shown: (Vec<u32>, Vec<i64>) = (0..n)
                 .filter(|row| gone(*row))
                 .map(|row| (row as u32, counted.shown.weight(probe.rows.weight(row), counts[row])))

@@ -137,7 +137,8 @@ impl Side {
 
     /// A row dies. A snapshot that holds it will hear of it.
     pub(super) fn kill(&mut self, ids: &[u32]) -> Result<()> {
-        let held: Vec<u32> = ids.iter().copied().filter(|id| self.store.is_live(*id) && self.store.has(*id, SAVED)).collect();
+        let held: Vec<u32> =
+            ids.iter().copied().filter(|id| self.store.is_live(*id) && self.store.has(*id, SAVED)).collect();
         self.log(&held, |side, id| -side.weight(id))?;
         ids.iter().for_each(|id| self.store.kill(*id));
         Ok(())

@@ -1,13 +1,16 @@
+//! Joins against a nested loop, through retractions, restores and forgetting.
+
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::logical_expr::Operator as Op;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column};
+use thalweg_core::{DeltaBatch, Watermark};
 use thalweg_plan::{Bound, Expr, JoinExpiry, JoinKind};
 
 use super::Join;
-use crate::operator::Operator;
-use crate::testing::{Cell, Check, PortSpec, Rng, Row, Standing, bound, history, properties, schema};
+use crate::operator::{Operator, Output};
+use crate::testing::{Cell, Check, PortSpec, Rng, Row, Standing, batch, bound, header, history, properties, schema};
 
 const KINDS: [JoinKind; 8] = [
     JoinKind::Inner,
@@ -60,7 +63,9 @@ fn oracle(inputs: &[Standing], kind: JoinKind, matches: &dyn Fn(&Row, &Row) -> b
             found.iter().for_each(|(r, rw)| put([l.as_slice(), r].concat(), *lw * **rw));
         }
         match kind {
-            JoinKind::Left | JoinKind::Full if found.is_empty() => put([l.as_slice(), &vec![Cell::Null; 3]].concat(), *lw),
+            JoinKind::Left | JoinKind::Full if found.is_empty() => {
+                put([l.as_slice(), &vec![Cell::Null; 3]].concat(), *lw)
+            }
             JoinKind::LeftSemi if !found.is_empty() => put(l.clone(), *lw),
             JoinKind::LeftAnti if found.is_empty() => put(l.clone(), *lw),
             _ => {}
@@ -125,9 +130,7 @@ fn check(case: &Case, seed: u64) {
     Check {
         make: &make,
         keys: vec![case.on.iter().map(|k| k.0).collect(), case.on.iter().map(|k| k.1).collect()],
-        oracle: &|inputs, _| {
-            oracle(inputs, case.kind, &|l, r| matches(l, r, &case.on, case.residual, case.null_equal))
-        },
+        oracle: &|inputs, _| oracle(inputs, case.kind, &|l, r| matches(l, r, &case.on, case.residual, case.null_equal)),
         every_epoch: true,
     }
     .run(rng, &steps);
@@ -263,6 +266,46 @@ fn rows_below_the_bound_are_forgotten_without_a_trace() {
             every_epoch: true,
         }
         .run(rng, &steps);
+    }
+}
+
+#[test]
+fn state_stays_small_when_rows_are_forgotten() {
+    let spec = left_schema();
+    let input = properties(&spec, true);
+    let expiry = JoinExpiry { column: 2, bound: bound() };
+    for (left_expiry, unique) in [(Some(expiry), false), (None, true)] {
+        let mut join = Join::new(
+            &input,
+            &input,
+            JoinKind::Left,
+            &[(0, 0)],
+            None,
+            false,
+            left_expiry.clone(),
+            left_expiry,
+            false,
+            unique,
+            schema(&[("k", 'i'), ("s", 't'), ("t", 'w'), ("k2", 'i'), ("s2", 't'), ("t2", 'w')]),
+        )
+        .expect("a join");
+        let (mut out, mut peak) = (Output::default(), 0);
+        for epoch in 0..50i64 {
+            let rows: Vec<Row> = (0..1000)
+                .map(|i| vec![Cell::Int(epoch * 1000 + i), Cell::Text(format!("{i} and some more")), Cell::Time(epoch)])
+                .collect();
+            let delta = DeltaBatch::insert(batch(&spec, &rows));
+            join.on_delta(0, delta.clone(), &mut out).expect("takes rows");
+            if !unique || epoch % 2 == 0 {
+                join.on_delta(1, delta.slice(0, 300), &mut out).expect("takes rows");
+            }
+            join.on_epoch(&header(epoch as u64, Watermark(epoch), 0), &mut out).expect("completes");
+            // Without expiry the unmatched rows stay: only those that found their match have to go.
+            peak = join.sides[0].store.len().max(peak);
+            out.drain().for_each(drop);
+        }
+        assert!(peak <= if unique { 50 * 1000 - 25 * 300 } else { 2000 }, "{peak} left rows are stored");
+        assert!(join.sides[0].store.wasteful().is_empty(), "dead rows are cleared away");
     }
 }
 

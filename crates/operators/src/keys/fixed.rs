@@ -176,6 +176,9 @@ impl<K: Word> FixedTable<K> {
 
     pub(super) fn bytes(&self) -> usize {
         let nulls = self.masks.capacity() * (size_of::<(u32, K, u32)>() + size_of::<(u32, u32)>());
-        self.slots.bytes() + (self.words.capacity() + self.packed.capacity()) * size_of::<K>() + self.free.capacity() * 4 + nulls
+        self.slots.bytes()
+            + (self.words.capacity() + self.packed.capacity()) * size_of::<K>()
+            + self.free.capacity() * 4
+            + nulls
     }
 }

@@ -153,8 +153,8 @@ impl KeyTable {
     }
 
     fn check(&self, columns: &[ArrayRef]) -> Result<()> {
-        let fits = columns.len() == self.types.len()
-            && columns.iter().zip(&self.types).all(|(c, t)| c.data_type() == t);
+        let fits =
+            columns.len() == self.types.len() && columns.iter().zip(&self.types).all(|(c, t)| c.data_type() == t);
         if fits {
             return Ok(());
         }

@@ -72,7 +72,8 @@ proptest! {
             table.lookup(&back, &hashes, &mut groups).expect("lookup");
             prop_assert_eq!(&groups, &live, "keys read back find their groups");
 
-            let gone: Vec<u32> = live.iter().copied().filter(|g| (g.wrapping_mul(40503) ^ u32::from(pick)) % 3 == 0).collect();
+            let leaves = |g: &u32| (g.wrapping_mul(40503) ^ u32::from(pick)) % 3 == 0;
+            let gone: Vec<u32> = live.iter().copied().filter(leaves).collect();
             table.remove(&gone).expect("remove");
             model.retain(|_, group| !gone.contains(group));
         }

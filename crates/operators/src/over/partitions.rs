@@ -316,12 +316,9 @@ impl<K: SortKey> Operator for Partitions<K> {
         self.emit(&leave, &come, out)?;
         leave.iter().for_each(|(_, result)| self.results.kill(*result));
         self.saved.died(&self.store, &dead)?;
-        for group in touched {
-            if self.parts.get(group).rows.is_empty() {
-                *self.parts.get_mut(group) = Part::default();
-                self.groups.remove(&[group])?;
-            }
-        }
+        let empty: Vec<u32> = touched.into_iter().filter(|group| self.parts.get(*group).rows.is_empty()).collect();
+        empty.iter().for_each(|group| *self.parts.get_mut(*group) = Part::default());
+        self.groups.remove(&empty)?;
         for segment in self.store.wasteful() {
             self.rewrite_rows(segment)?;
         }

@@ -1,3 +1,5 @@
+//! OVER against a sorted recomputation, through retractions and restores.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -50,9 +50,8 @@ struct Computed {
 impl Changing {
     pub(super) fn new(shape: Shape, types: &[DataType], input: &Schema, calls: Vec<AggregateCall>) -> Result<Self> {
         let mut columns = vec![shape.time];
-        let read = calls.iter().flat_map(|c| {
-            c.args.iter().copied().chain(c.filter).chain(c.order_by.iter().map(|o| o.0))
-        });
+        let read =
+            calls.iter().flat_map(|c| c.args.iter().copied().chain(c.filter).chain(c.order_by.iter().map(|o| o.0)));
         for column in read {
             if !columns.contains(&column) {
                 columns.push(column);

@@ -114,7 +114,10 @@ impl Open {
             let head = key.head;
             if head != NONE {
                 let span = self.spans[head as usize];
-                if span.next == NONE && *time >= span.start.saturating_sub(gap) && *time <= span.last.saturating_add(gap) {
+                if span.next == NONE
+                    && *time >= span.start.saturating_sub(gap)
+                    && *time <= span.last.saturating_add(gap)
+                {
                     self.touch(head);
                     let span = &mut self.spans[head as usize];
                     span.start = span.start.min(*time);

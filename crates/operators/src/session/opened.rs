@@ -17,7 +17,11 @@ impl Open {
     pub(super) fn emit_closed(&self, closed: &[(u32, u32)], out: &mut Output) -> Result<()> {
         for chunk in closed.chunks(CHUNK) {
             let (sessions, keys): (Vec<u32>, Vec<u32>) = chunk.iter().copied().unzip();
-            let batch = self.shape.batch(self.table.keys(&keys)?, &self.spans_of(&sessions), self.calls.evaluate(&sessions)?)?;
+            let batch = self.shape.batch(
+                self.table.keys(&keys)?,
+                &self.spans_of(&sessions),
+                self.calls.evaluate(&sessions)?,
+            )?;
             out.push(DeltaBatch::insert(batch));
         }
         Ok(())
@@ -36,7 +40,8 @@ impl Open {
         let born: Vec<u32> = fresh.iter().copied().filter(|s| self.spans[*s as usize].key != NONE).collect();
         for sessions in born.chunks(CHUNK) {
             let keys: Vec<u32> = sessions.iter().map(|s| self.spans[*s as usize].key).collect();
-            let batch = self.shape.batch(self.table.keys(&keys)?, &self.spans_of(sessions), self.calls.evaluate(sessions)?)?;
+            let batch =
+                self.shape.batch(self.table.keys(&keys)?, &self.spans_of(sessions), self.calls.evaluate(sessions)?)?;
             out.push(DeltaBatch::new(batch, Some(Int64Array::from(vec![1; sessions.len()]))));
         }
         self.untouch(old.into_iter().map(|e| e.session).chain(fresh));

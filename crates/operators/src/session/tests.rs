@@ -66,8 +66,11 @@ fn check(seed: u64, retracts: bool, bounded: bool, emit_on_close: bool) {
     let port = PortSpec { schema: input.clone(), retracts, row: Box::new(row) };
     let steps = history(&mut rng, &mut [port], 15, 12);
     let mut fields = vec![input.fields()[0].clone()];
-    fields.extend(["window_start", "window_end"].map(|n| Arc::new(Field::new(n, input.field(TIME).data_type().clone(), false))));
-    fields.extend(calls.iter().enumerate().map(|(i, c)| Arc::new(c.output.as_ref().clone().with_name(format!("c{i}")))));
+    fields.extend(
+        ["window_start", "window_end"].map(|n| Arc::new(Field::new(n, input.field(TIME).data_type().clone(), false))),
+    );
+    fields
+        .extend(calls.iter().enumerate().map(|(i, c)| Arc::new(c.output.as_ref().clone().with_name(format!("c{i}")))));
     let output = Arc::new(Schema::new(fields));
     let make = || -> Box<dyn Operator> {
         let given = properties(&input, !retracts);

@@ -58,11 +58,6 @@ impl Chain {
         Self { columns, index: HashIndex::default(), next: Lane::default() }
     }
 
-    /// The columns that are hashed.
-    pub(crate) fn columns(&self) -> &[usize] {
-        &self.columns
-    }
-
     /// Links new rows with their hashes.
     pub(crate) fn link(&mut self, ids: &[u32], hashes: impl Iterator<Item = u64>) {
         self.index.reserve(ids.len());
@@ -212,7 +207,8 @@ impl Chain {
         }
     }
 
-    /// Takes the rows of a segment, and dead rows met on the way, out of their chains. Call before the segment is dropped.
+    /// Takes the rows of a segment, and dead rows met on the way, out of their chains. Call before the segment is
+    /// dropped.
     pub(crate) fn unlink(&mut self, store: &RowStore, segment: usize) -> Result<()> {
         let ids = store.ids(segment);
         let columns = store.gather_some(&self.columns, &ids)?;

@@ -20,11 +20,7 @@ impl Groups {
     /// No groups yet; keys of these types.
     pub(crate) fn new<'a>(types: impl IntoIterator<Item = &'a DataType>) -> Self {
         let types: Vec<&DataType> = types.into_iter().collect();
-        Self {
-            chain: Chain::new((0..types.len()).collect()),
-            store: RowStore::of_types(types),
-            scratch: Vec::new(),
-        }
+        Self { chain: Chain::new((0..types.len()).collect()), store: RowStore::of_types(types), scratch: Vec::new() }
     }
 
     /// The group of each key row, made if it is new.
@@ -36,7 +32,8 @@ impl Groups {
         while !missing.is_empty() {
             // The first row of each hash is surely new; the others are looked up again after it was added.
             let mut seen = HashSet::with_capacity(missing.len());
-            let (fresh, again): (Vec<u32>, Vec<u32>) = missing.iter().partition(|row| seen.insert(hashes[**row as usize]));
+            let (fresh, again): (Vec<u32>, Vec<u32>) =
+                missing.iter().partition(|row| seen.insert(hashes[**row as usize]));
             let mut ids = Vec::with_capacity(fresh.len());
             self.store.append(keys, Picked::Rows(&fresh), &mut ids)?;
             self.chain.link(&ids, fresh.iter().map(|row| hashes[*row as usize]));
@@ -54,6 +51,9 @@ impl Groups {
 
     /// Forgets groups. Their numbers are used again when all of their segment were forgotten.
     pub(crate) fn remove(&mut self, groups: &[u32]) -> Result<()> {
+        if groups.is_empty() {
+            return Ok(());
+        }
         for group in groups {
             self.store.kill(*group);
         }

@@ -123,13 +123,13 @@ impl HashIndex {
     /// Makes room for `more` new hashes.
     pub(crate) fn reserve(&mut self, more: usize) {
         let capacity = self.slots.len();
-        if (self.used + more) * 4 <= capacity * 3 {
+        if (self.used + more) * 8 <= capacity * 7 {
             return;
         }
         // Emptied slots do not move: a table whose keys come and go keeps its size.
         let need = (self.used - self.emptied + more).max(16);
         let mut size = 32usize;
-        while need * 4 > size * 3 || (need * 8 > size * 5 && size < capacity) {
+        while need * 8 > size * 7 || (need * 8 > size * 5 && size < capacity) {
             size *= 2;
         }
         let old = std::mem::replace(&mut self.slots, vec![Slot { short: 0, head: VACANT }; size]);

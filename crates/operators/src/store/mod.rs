@@ -16,7 +16,7 @@ mod timed;
 mod views;
 mod zset;
 
-pub(crate) use chain::{Chain, Cursor, Pairs};
+pub(crate) use chain::{Chain, Pairs};
 pub(crate) use groups::Groups;
 pub(crate) use lane::Lane;
 pub(crate) use retention::{Retention, micros};

@@ -1,10 +1,10 @@
 //! `PieceColumn`: values of types without a layout of their own here, kept as Arrow arrays. It must not know which
 //! rows stand.
 
+use arrow::array::make_comparator;
 use arrow::array::{Array, ArrayRef, UInt32Array, new_empty_array};
 use arrow::compute::{SortOptions, concat, interleave, take};
 use arrow::datatypes::DataType;
-use arrow::array::make_comparator;
 use thalweg_core::Result;
 
 use super::{Picked, place_of, segment_of};

@@ -162,7 +162,11 @@ fn is_narrow(data_type: &DataType) -> bool {
 /// Calls `f` with each row's value as a number in the order of the type, or `None` for null.
 fn each_code(column: &ArrayRef, mut f: impl FnMut(usize, Option<u64>)) {
     const SIGN: u64 = 1 << 63;
-    fn each<T: ArrowPrimitiveType>(column: &ArrayRef, code: impl Fn(T::Native) -> u64, f: &mut impl FnMut(usize, Option<u64>)) {
+    fn each<T: ArrowPrimitiveType>(
+        column: &ArrayRef,
+        code: impl Fn(T::Native) -> u64,
+        f: &mut impl FnMut(usize, Option<u64>),
+    ) {
         let array = column.as_primitive::<T>();
         match array.nulls().filter(|n| n.null_count() > 0) {
             None => array.values().iter().enumerate().for_each(|(row, v)| f(row, Some(code(*v)))),

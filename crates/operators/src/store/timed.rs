@@ -63,8 +63,8 @@ impl TimedRows {
             .collect()
     }
 
-    /// Takes an epoch's changes. Rows due by `passed` do not enter. Returns the rows of the batch that entered (repeated
-    /// as they stand) and the stored rows that were retracted.
+    /// Takes an epoch's changes. Rows due by `passed` do not enter. Returns the rows of the batch that entered
+    /// (repeated as they stand) and the stored rows that were retracted.
     pub(crate) fn apply(&mut self, delta: &DeltaBatch, passed: i64) -> Result<(Vec<u32>, Vec<u32>)> {
         let (columns, n) = (delta.rows.columns(), delta.num_rows());
         let due = self.due(&columns[self.column]);

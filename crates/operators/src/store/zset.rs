@@ -1,8 +1,8 @@
 //! Equal rows of a batch brought together: the z-set normal form. It must not know stored rows.
 
 use arrow::array::{ArrayRef, Int64Array, UInt32Array};
-use arrow::compute::SortOptions;
 use arrow::array::{DynComparator, make_comparator};
+use arrow::compute::SortOptions;
 use thalweg_core::{DeltaBatch, Result, hash_columns};
 
 use super::NONE;

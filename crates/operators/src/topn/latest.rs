@@ -9,7 +9,9 @@ use thalweg_core::{DeltaBatch, EpochHeader, Error, Result, hash_columns};
 
 use super::{OUT_ROWS, Spec};
 use crate::operator::{Operator, Output, StateTable};
-use crate::store::{Chain, FRESH, KeyEncoder, NONE, Picked, Retention, RowStore, SAVED, SavedRows, SortKey, group_rows};
+use crate::store::{
+    Chain, FRESH, KeyEncoder, NONE, Picked, Retention, RowStore, SAVED, SavedRows, SortKey, group_rows,
+};
 
 /// One row per partition.
 #[derive(Debug)]

@@ -243,29 +243,22 @@ impl<K: SortKey> Ranked<K> {
         change.emit(&self.store, &self.spec, out)
     }
 
-    fn forget_partition(&mut self, group: u32) -> Result<()> {
-        *self.parts.get_mut(group) = Part::default();
-        self.groups.remove(&[group])
-    }
-
     fn close(&mut self, header: &EpochHeader) -> Result<()> {
         let Some((_, floor)) = self.spec.floor(header) else { return Ok(()) };
-        while let Some(entry) = self.closing.first_entry() {
-            if *entry.key() >= floor {
-                return Ok(());
-            }
+        let mut closed = Vec::new();
+        while let Some(entry) = self.closing.first_entry().filter(|entry| *entry.key() < floor) {
             let (time, groups) = entry.remove_entry();
             for group in groups {
                 // A number may have come to mean another partition meanwhile.
                 if self.parts.get(group).time == Some(time) {
-                    let rows = std::mem::take(&mut self.parts.get_mut(group).rows);
-                    rows.iter().for_each(|(_, id)| self.store.kill(*id));
-                    self.dead.extend(rows.iter().map(|(_, id)| *id));
-                    self.forget_partition(group)?;
+                    let part = std::mem::take(self.parts.get_mut(group));
+                    part.rows.iter().for_each(|(_, id)| self.store.kill(*id));
+                    self.dead.extend(part.rows.iter().map(|(_, id)| *id));
+                    closed.push(group);
                 }
             }
         }
-        Ok(())
+        self.groups.remove(&closed)
     }
 
     /// Moves the standing rows of a segment to the head and drops it.
@@ -317,11 +310,9 @@ impl<K: SortKey> Operator for Ranked<K> {
         self.emit(out)?;
         named.sort_unstable();
         named.dedup();
-        for group in named {
-            if self.parts.get(group).rows.is_empty() {
-                self.forget_partition(group)?;
-            }
-        }
+        named.retain(|group| self.parts.get(*group).rows.is_empty());
+        named.iter().for_each(|group| *self.parts.get_mut(*group) = Part::default());
+        self.groups.remove(&named)?;
         self.close(header)?;
         let dead = std::mem::take(&mut self.dead);
         self.saved.died(&self.store, &dead)?;

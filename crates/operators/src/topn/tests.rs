@@ -1,3 +1,5 @@
+//! Top-N against sorting each partition, through retractions, restores and closing.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,7 +9,9 @@ use thalweg_plan::{OrderKey, WindowClose};
 
 use super::TopN;
 use crate::operator::{Operator, Output};
-use crate::testing::{Cell, Check, PortSpec, Rng, Row, Standing, batch, bound, header, history, properties, rows, schema};
+use crate::testing::{
+    Cell, Check, PortSpec, Rng, Row, Standing, batch, bound, header, history, properties, rows, schema,
+};
 
 fn input() -> SchemaRef {
     schema(&[("p", 'i'), ("v", 'i'), ("t", 'w'), ("s", 't')])
@@ -155,7 +159,10 @@ fn ties_stand_in_the_order_of_arrival() {
         let first = one(&mut top, 0, &[(1, 5, "first"), (1, 5, "second"), (1, 5, "third")], Watermark::START);
         assert_eq!(first.len(), limit);
         assert_eq!(first[0].0[3], Cell::Text("first".into()));
-        assert!(one(&mut top, 1, &[(1, 5, "later")], Watermark::START).is_empty(), "a tie that came later changes nothing");
+        assert!(
+            one(&mut top, 1, &[(1, 5, "later")], Watermark::START).is_empty(),
+            "a tie that came later changes nothing"
+        );
     }
 }
 
@@ -166,12 +173,12 @@ fn closed_partitions_are_forgotten() {
         let close = WindowClose { key: 0, delay: 10, bound: bound() };
         let make = || {
             let spec = schema(&[("w", 'w'), ("v", 'i')]);
-            TopN::new(&properties(&spec, true), &[0], &order, 0, limit, None, Some(close.clone()), spec).expect("a Top-N")
+            TopN::new(&properties(&spec, true), &[0], &order, 0, limit, None, Some(close.clone()), spec)
+                .expect("a Top-N")
         };
         let (mut top, mut peak) = (make(), 0);
         for epoch in 0..60u64 {
-            let rows: Vec<Row> =
-                (0..2000).map(|i| vec![Cell::Time(epoch as i64 * 2000 + i), Cell::Int(i)]).collect();
+            let rows: Vec<Row> = (0..2000).map(|i| vec![Cell::Time(epoch as i64 * 2000 + i), Cell::Int(i)]).collect();
             let spec = schema(&[("w", 'w'), ("v", 'i')]);
             let mut out = Output::default();
             top.on_delta(0, DeltaBatch::insert(batch(&spec, &rows)), &mut out).expect("takes rows");

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit};
 use datafusion::common::DFSchema;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::AggregateFunctionParams;
 use datafusion::logical_expr::{Aggregate, Expr as Logical, LogicalPlan};
-use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::ScalarFunctionExpr;
+use datafusion::physical_expr::expressions::{Column, Literal};
 use thalweg_plan::{
     AggregateCall, AggregateFunction, AggregatePhase, Distribution, Expr, HopSpec, Operation, Properties, WindowClose,
     partial_schema,
@@ -17,6 +18,7 @@ use thalweg_plan::{
 use super::window::Pending;
 use super::{Lowerer, Rel, expr, schema_of, unsupported};
 use crate::bin::Bin;
+use crate::functions::{TO_CHAR, Template};
 
 /// Microseconds after a key's value at which no row can have it any more: bounds promise values at or above.
 const PAST: i64 = 1;
@@ -34,8 +36,30 @@ impl Lowerer<'_> {
             return Err(unsupported("GROUPING SETS, CUBE and ROLLUP in a continuous query"));
         }
         let input = self.lower(&aggregate.input)?;
-        let prepared = self.prepare(input, aggregate)?;
-        self.grouped(prepared)
+        let (prepared, days) = self.prepare(input, aggregate)?;
+        let rel = self.grouped(prepared)?;
+        self.format_days(rel, days, aggregate)
+    }
+
+    /// Groups that were made by the day get their text.
+    fn format_days(&mut self, rel: Rel, days: Vec<(usize, Expr)>, aggregate: &Aggregate) -> Result<Rel> {
+        if days.is_empty() {
+            return Ok(rel);
+        }
+        let schema = Arc::clone(&self.properties(rel.node).schema);
+        let item = |(i, field): (usize, &FieldRef)| {
+            let column = Arc::new(Column::new(schema.field(i).name(), i)) as Expr;
+            let expr = match days.iter().find(|(c, _)| *c == i) {
+                None => column,
+                Some((_, to_char)) => {
+                    let format = Arc::clone(to_char.children()[1]);
+                    Arc::clone(to_char).with_new_children(vec![column, format])?
+                }
+            };
+            Ok((expr, Arc::clone(field)))
+        };
+        let project = aggregate.schema.fields().iter().enumerate().map(item).collect::<Result<Vec<_>>>()?;
+        self.calc(rel, None, Some(project))
     }
 
     pub(crate) fn distinct(&mut self, input: &LogicalPlan) -> Result<Rel> {
@@ -45,13 +69,21 @@ impl Lowerer<'_> {
         self.grouped(Prepared { rel, calls: Vec::new(), group_fields })
     }
 
-    fn prepare(&mut self, input: Rel, aggregate: &Aggregate) -> Result<Prepared> {
+    fn prepare(&mut self, input: Rel, aggregate: &Aggregate) -> Result<(Prepared, Vec<(usize, Expr)>)> {
         let schema = aggregate.input.schema();
         let outputs = aggregate.schema.fields();
         let mut columns = Columns { schema, items: Vec::new() };
+        let mut days = Vec::new();
         for (e, field) in aggregate.group_expr.iter().zip(outputs) {
             let compiled = expr::compile(e, schema)?;
-            columns.items.push((compiled, Arc::clone(field)));
+            columns.items.push(match day_of(&compiled, schema)? {
+                None => (compiled, Arc::clone(field)),
+                Some((day, format)) => {
+                    let data_type = day.data_type(schema.as_arrow())?;
+                    days.push((columns.items.len(), format));
+                    (day, Arc::new(Field::new(field.name(), data_type, field.is_nullable())))
+                }
+            });
         }
         let groups = columns.items.len();
         let calls = aggregate
@@ -61,7 +93,9 @@ impl Lowerer<'_> {
             .map(|(e, field)| columns.call(e, Arc::clone(field)))
             .collect::<Result<Vec<_>>>()?;
         let rel = self.calc(input, None, Some(columns.items))?;
-        Ok(Prepared { rel, calls, group_fields: outputs[..groups].to_vec() })
+        let schema = Arc::clone(&self.properties(rel.node).schema);
+        let group_fields = schema.fields()[..groups].to_vec();
+        Ok((Prepared { rel, calls, group_fields }, days))
     }
 
     /// Aggregates over independent keys, then puts every group column back.
@@ -284,6 +318,21 @@ impl Lowerer<'_> {
         }
         self.calc(rel, None, Some(project))
     }
+}
+
+/// `to_char(time, 'YYYY-MM-DD')` names days: grouping by the day itself is faster, and a watermark bounds it. The day and
+/// the call.
+fn day_of(e: &Expr, schema: &DFSchema) -> Result<Option<(Expr, Expr)>> {
+    let Some(call) = e.downcast_ref::<ScalarFunctionExpr>().filter(|f| f.name() == TO_CHAR) else { return Ok(None) };
+    let [time, format] = call.args() else { return Ok(None) };
+    let text = format.downcast_ref::<Literal>().and_then(|l| l.value().try_as_str().flatten().map(str::to_owned));
+    let Some(text) = text else { return Ok(None) };
+    let micros = matches!(time.data_type(schema.as_arrow())?, DataType::Timestamp(TimeUnit::Microsecond, _));
+    if !micros || !Template::parse(&text)?.tells_days() {
+        return Ok(None);
+    }
+    let day = Bin { arg: Arc::clone(time), width: 86_400_000_000, origin: 0, offset: 0 };
+    Ok(Some((Arc::new(day), Arc::clone(e))))
 }
 
 fn two_phase(calls: &[AggregateCall], input: &Properties) -> bool {

@@ -1,5 +1,7 @@
 //! Functions that DataFusion lacks or that must not be folded at planning time. It must not know plans.
 
+mod to_char;
+
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit};
@@ -8,6 +10,8 @@ use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 use crate::types::UTC;
+
+pub(crate) use to_char::{TO_CHAR, Template};
 
 /// `now()` as a marker: lowering puts the epoch's clock in its place, so that it is one value an epoch.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -52,4 +56,5 @@ impl ScalarUDFImpl for EpochNow {
 pub(crate) fn register(state: &mut SessionState) {
     // Registering cannot fail: it returns what was there before.
     let _ = state.register_udf(now());
+    let _ = state.register_udf(Arc::new(to_char::to_char()));
 }
