@@ -1,4 +1,4 @@
--- Made-up orders: revenue per product and minute, when the minute is over. ${ROWS} = 0 runs until Ctrl-C.
+-- Made-up orders: revenue per product and minute, when the minute is over. -e ROWS=0 runs until Ctrl-C.
 
 CREATE SOURCE orders (
   id BIGINT, product VARCHAR, quantity INT, price DOUBLE PRECISION, ordered_at TIMESTAMP,

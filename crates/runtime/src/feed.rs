@@ -1,5 +1,6 @@
 //! One worker's readers: which to read next, and into which input. It must not know operators.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -28,15 +29,15 @@ pub(crate) enum Fed {
     Finished,
 }
 
-/// A source on one worker.
+/// A source on one worker. Of a bounded source one split is read at a time; an unbounded one's are read in turn.
 pub(crate) struct FeedSource {
-    pub spec: SourceSpec,
-    pub source: Arc<dyn Source>,
-    pub queue: Arc<SplitQueue>,
-    pub rows: Input,
-    pub dead: Option<Input>,
-    pub index: usize,
-    partition: Option<Partition>,
+    spec: SourceSpec,
+    source: Arc<dyn Source>,
+    queue: Arc<SplitQueue>,
+    rows: Input,
+    dead: Option<Input>,
+    index: usize,
+    partitions: VecDeque<Partition>,
     finished: Vec<(Arc<str>, Offset)>,
     ended: bool,
     floor: Watermark,
@@ -51,51 +52,62 @@ impl FeedSource {
         dead: Option<Input>,
         index: usize,
     ) -> Self {
-        let (partition, finished, ended, floor) = (None, Vec::new(), false, Watermark::START);
-        Self { spec, source, queue, rows, dead, index, partition, finished, ended, floor }
+        let (partitions, finished, ended, floor) = (VecDeque::new(), Vec::new(), false, Watermark::START);
+        Self { spec, source, queue, rows, dead, index, partitions, finished, ended, floor }
     }
 
-    /// Reads from the current split, or begins the next one.
+    /// Reads from the current splits, or begins the next one.
     fn read(&mut self, max_rows: usize) -> Result<Read> {
-        loop {
-            if self.partition.is_none() {
-                let Some(split) = self.queue.take() else {
-                    self.ended = true;
-                    return Ok(Read::End);
-                };
-                let reader = self.source.open(&split, Offset::default())?;
-                let delay = self.spec.watermark.map_or(0, |w| w.delay);
-                self.partition = Some(Partition::new(split, reader, delay));
-            }
-            let partition = self.partition.as_mut().expect("just begun");
+        let bounded = self.source.bounded();
+        if !bounded {
+            self.queue.discover(self.source.as_ref())?;
+        }
+        while !bounded || self.partitions.is_empty() {
+            let Some(split) = self.queue.take() else { break };
+            let reader = self.source.open(&split, Offset::default())?;
+            let delay = self.spec.watermark.map_or(0, |w| w.delay);
+            self.partitions.push_back(Partition::new(split, reader, delay));
+        }
+        for _ in 0..self.partitions.len() {
+            let Some(mut partition) = self.partitions.pop_front() else { break };
             match partition.read(max_rows, &self.spec, self.floor)? {
                 Read::End => {
                     self.finished.extend(partition.moved_to());
-                    self.partition = None;
+                    if bounded {
+                        return self.read(max_rows);
+                    }
                 }
-                read => return Ok(read),
+                Read::Idle => self.partitions.push_back(partition),
+                rows => {
+                    self.partitions.push_back(partition);
+                    return Ok(rows);
+                }
             }
         }
+        if bounded && self.partitions.is_empty() {
+            self.ended = true;
+            return Ok(Read::End);
+        }
+        Ok(Read::Idle)
     }
 
-    /// The order of reading: bounded tables without event time first, then streams by event time, so that joined
-    /// streams stay side by side and their state small.
+    /// The order of reading: tables without event time first, then streams by event time, so that joined streams stay
+    /// side by side and their state small.
     fn turn(&self) -> i64 {
-        match (&self.spec.watermark, &self.partition) {
-            (None, _) => i64::MIN,
-            (Some(_), Some(partition)) => partition.event_time(),
-            (Some(_), None) => i64::MIN + 1,
+        match self.spec.watermark {
+            None => i64::MIN,
+            Some(_) => self.partitions.iter().map(Partition::event_time).min().unwrap_or(i64::MIN + 1),
         }
     }
 
     fn report(&mut self, idle_timeout: Duration) -> SourceReport {
         let mut offsets = std::mem::take(&mut self.finished);
-        let watermark = match (&mut self.partition, self.spec.watermark) {
-            (None, _) => Watermark::END,
-            (Some(partition), watermark) => {
-                offsets.extend(partition.moved_to());
-                if watermark.is_some() { partition.watermark(idle_timeout) } else { Watermark::START }
-            }
+        offsets.extend(self.partitions.iter_mut().filter_map(Partition::moved_to));
+        let lowest = self.partitions.iter().map(|p| p.watermark(idle_timeout)).min();
+        let watermark = match self.spec.watermark {
+            Some(_) => lowest.unwrap_or(Watermark::END),
+            None if self.ended => Watermark::END,
+            None => Watermark::START,
         };
         SourceReport { watermark, offsets, ended: self.ended }
     }

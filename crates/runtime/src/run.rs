@@ -185,10 +185,11 @@ impl<'a> Driver<'a> {
     }
 
     fn note_completed(&self) {
+        let below = self.probe.with_frontier(|f| f.first().copied().unwrap_or(self.open.0));
+        self.headers.forget_below(Epoch(below));
         if self.index != 0 {
             return;
         }
-        let below = self.probe.with_frontier(|f| f.first().copied().unwrap_or(self.open.0));
         let latencies = self.shared.coordinator.completed_below(Epoch(below.saturating_sub(1)));
         if !latencies.is_empty() {
             self.shared.stats.completed(&latencies);

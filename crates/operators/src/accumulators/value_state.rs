@@ -13,6 +13,9 @@ use crate::KeyTable;
 use crate::operator::StateTable;
 use crate::state_batch::state_batch;
 
+/// Takes the value columns of a batch and the events that refer to its rows.
+pub(super) type Feed<'a> = dyn FnMut(&[ArrayRef], &[Events]) -> Result<()> + 'a;
+
 impl Values {
     /// What changed since the last call. `settle` was called before.
     pub(super) fn snapshot(&mut self, keys: &KeyTable) -> Result<Option<StateTable>> {
@@ -51,7 +54,7 @@ impl Values {
         keys: &KeyTable,
         state: &StateTable,
         derived: &[bool],
-        feed: &mut dyn FnMut(&[ArrayRef], &[Events]) -> Result<()>,
+        feed: &mut Feed<'_>,
     ) -> Result<()> {
         if let Some(deletes) = &state.deletes {
             let (batch, groups) = known_groups(keys, deletes)?;

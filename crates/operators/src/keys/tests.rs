@@ -72,7 +72,7 @@ proptest! {
             table.lookup(&back, &hashes, &mut groups).expect("lookup");
             prop_assert_eq!(&groups, &live, "keys read back find their groups");
 
-            let leaves = |g: &u32| (g.wrapping_mul(40503) ^ u32::from(pick)) % 3 == 0;
+            let leaves = |g: &u32| (g.wrapping_mul(40503) ^ u32::from(pick)).is_multiple_of(3);
             let gone: Vec<u32> = live.iter().copied().filter(leaves).collect();
             table.remove(&gone).expect("remove");
             model.retain(|_, group| !gone.contains(group));

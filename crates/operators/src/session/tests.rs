@@ -15,13 +15,16 @@ const TIME: usize = 1;
 const INT: usize = 2;
 const GAP: i64 = 15;
 
+/// Start, last row's time, rows with how often each stands.
+type Members = (i64, i64, Vec<(Row, i64)>);
+
 /// The sessions of `rows` by the first column, and those of them that end before `passed`.
 fn expected(rows: &Standing, calls: &[AggregateCall], passed: Watermark) -> Standing {
     let mut want = Standing::new();
     for (key, mut rows) in groups(rows, |row| vec![row[0].clone()]) {
         rows.retain(|(row, _)| row[TIME] != Cell::Null);
         rows.sort_by_key(|(row, _)| row[TIME].clone());
-        let mut sessions: Vec<(i64, i64, Vec<(Row, i64)>)> = Vec::new();
+        let mut sessions: Vec<Members> = Vec::new();
         for (row, n) in rows {
             let Cell::Time(time) = row[TIME] else { continue };
             match sessions.last_mut() {

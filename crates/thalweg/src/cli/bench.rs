@@ -31,6 +31,9 @@ struct NexmarkArgs {
     /// Events of all three tables together.
     #[arg(long, default_value_t = 1_000_000)]
     events: u64,
+    /// Events a second of event time.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    rate: u64,
     /// Files a table.
     #[arg(long, default_value_t = 20)]
     files: u64,
@@ -43,6 +46,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<ExitCode> {
     let Benchmark::Nexmark(args) = &args.benchmark;
     let started = Instant::now();
     let mut spec = GenerateSpec::new(&args.generate, args.events);
+    spec.rate = args.rate;
     spec.files = args.files;
     spec.formats.clone_from(&args.format);
     let generated = generate(&spec)?;
