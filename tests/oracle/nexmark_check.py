@@ -30,14 +30,16 @@ TIES = {
 # What of an answer is determined by the input: the windows of q12 are cut by the clock on the wall.
 DETERMINED = {"q12": "(SELECT bidder, CAST(sum(bid_count) AS BIGINT) AS bid_count FROM {} GROUP BY bidder)"}
 
-# Workers, rows an epoch (0: everything in one), format.
-RUNS = [*itertools.product((1, 2, 4), (1_000, 100_000, 0), ("parquet",)), (2, 100_000, "ndjson")]
+# Workers, rows an epoch (0: everything in one; AUTO: as the engine decides, which is what users run), format.
+AUTO = -1
+RUNS = [*itertools.product((1, 2, 4), (1_000, 100_000, 0), ("parquet",)), (2, AUTO, "parquet"), (2, 100_000, "ndjson")]
 
 
 def runs(text: str) -> list[tuple[int, int, str]]:
-    """`1:0,2:1000:ndjson` as RUNS spells it."""
+    """`1:0,2:auto:ndjson` as RUNS spells it."""
     parts = [part.split(":") for part in text.split(",")]
-    return [(int(part[0]), int(part[1]), part[2] if len(part) > 2 else "parquet") for part in parts]
+    epochs = [AUTO if part[1] == "auto" else int(part[1]) for part in parts]
+    return [(int(part[0]), epoch, (*part, "parquet")[2]) for part, epoch in zip(parts, epochs)]
 
 
 def number(query: str) -> int:
@@ -95,7 +97,7 @@ def check(queries: list[str], data: pathlib.Path, work: pathlib.Path, jobs: int,
         folder = workers == 4 or form == "ndjson"
         out = work / (f"{query}-{workers}-{epoch}-{form}" + ("" if folder else ".parquet"))
         variables = {"NEXMARK": data, "OUT": out, "FORMAT": form, "SIDE": EXAMPLES / "side_input.csv"}
-        flags = ("--workers", str(workers), "--epoch-rows", str(epoch))
+        flags = ["--workers", str(workers)] + ([] if epoch == AUTO else ["--epoch-rows", str(epoch)])
         return out, engine.run(EXAMPLES / f"{query}.sql", variables, *flags)
 
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
@@ -107,7 +109,7 @@ def check(queries: list[str], data: pathlib.Path, work: pathlib.Path, jobs: int,
             failed = tally.failed
             for run, (out, problems) in zip(tried, pool.map(lambda run: execute(query, *run), tried)):
                 workers, epoch, form = run
-                name = f"{query}: {workers} workers, {epoch or 'all'} rows an epoch, {form}"
+                name = f"{query}: {workers} workers, { {0: 'all', AUTO: 'auto'}.get(epoch, epoch) } rows an epoch, {form}"
                 if not problems:
                     got = DETERMINED.get(query, "{}").format(compare.files(out))
                     try:

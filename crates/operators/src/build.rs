@@ -33,48 +33,28 @@ pub fn build(
     let schema = Arc::clone(&output.schema);
     Ok(match operation {
         Operation::Calc { predicate, project } => Box::new(Calc::new(predicate.clone(), project.clone(), schema)),
-        Operation::Join {
-            kind,
-            on,
-            residual,
-            null_equal,
-            left_expiry,
-            right_expiry,
-            left_unique,
-            right_unique,
-        } => Box::new(Join::new(
-            input(0)?,
-            input(1)?,
-            *kind,
-            on,
-            residual.as_ref(),
-            *null_equal,
-            left_expiry.clone(),
-            right_expiry.clone(),
-            *left_unique,
-            *right_unique,
-            schema,
-        )?),
-        Operation::TopN { partition, order, offset, limit, rank, close } => Box::new(TopN::new(
-            input(0)?,
-            partition,
-            order,
-            *offset,
-            *limit,
-            rank.as_ref(),
-            close.clone(),
-            schema,
-        )?),
-        Operation::Aggregate { group, calls, phase, close, expire } => Box::new(Aggregate::new(
-            input(0)?,
-            group.clone(),
-            calls.clone(),
-            *phase,
-            close.clone(),
-            expire.clone(),
-            schema,
-        )?
-        .with_initial_row(worker.index == 0)),
+        Operation::Join { kind, on, residual, null_equal, left_expiry, right_expiry, left_unique, right_unique } => {
+            Box::new(Join::new(
+                input(0)?,
+                input(1)?,
+                *kind,
+                on,
+                residual.as_ref(),
+                *null_equal,
+                left_expiry.clone(),
+                right_expiry.clone(),
+                *left_unique,
+                *right_unique,
+                schema,
+            )?)
+        }
+        Operation::TopN { partition, order, offset, limit, rank, close } => {
+            Box::new(TopN::new(input(0)?, partition, order, *offset, *limit, rank.as_ref(), close.clone(), schema)?)
+        }
+        Operation::Aggregate { group, calls, phase, close, expire } => Box::new(
+            Aggregate::new(input(0)?, group.clone(), calls.clone(), *phase, close.clone(), expire.clone(), schema)?
+                .with_initial_row(worker.index == 0),
+        ),
         Operation::Hop(spec) => Box::new(Hop::new(spec.clone(), schema)?),
         Operation::Session { keys, time, gap, calls, bound, emit_on_close } => Box::new(Session::new(
             input(0)?,
@@ -86,9 +66,7 @@ pub fn build(
             *emit_on_close,
             schema,
         )?),
-        Operation::Over { partition, order, calls } => {
-            Box::new(Over::new(input(0)?, partition, order, calls, schema)?)
-        }
+        Operation::Over { partition, order, calls } => Box::new(Over::new(input(0)?, partition, order, calls, schema)?),
         Operation::Collect { order } => Box::new(Collect::new(schema, order.clone())),
         Operation::Gate { column, bound } => Box::new(Gate::new(input(0)?, *column, bound.clone())),
         Operation::Expire { column, age } => Box::new(Expire::new(input(0)?, *column, *age)),

@@ -27,9 +27,9 @@ impl Calc {
     pub fn new(predicate: Option<Expr>, project: Option<Vec<(Expr, FieldRef)>>, output: SchemaRef) -> Self {
         let mut project: Option<Vec<Expr>> = project.map(|p| p.into_iter().map(|(e, _)| e).collect());
         let mut predicate = predicate;
-        let picks = project.as_ref().and_then(|p| {
-            p.iter().map(|e| e.downcast_ref::<Column>().map(Column::index)).collect::<Option<Vec<_>>>()
-        });
+        let picks = project
+            .as_ref()
+            .and_then(|p| p.iter().map(|e| e.downcast_ref::<Column>().map(Column::index)).collect::<Option<Vec<_>>>());
         let clock = EpochClock::bind(predicate.iter_mut().chain(project.iter_mut().flatten()));
         Self { predicate, project, output, picks, clock, held: Vec::new() }
     }

@@ -66,7 +66,9 @@ impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Source(id) => write!(f, "wm({})", id.0),
-            Self::Shift(of, micros) => write!(f, "{of} {} {}ms", if *micros < 0 { '-' } else { '+' }, micros.abs() / 1000),
+            Self::Shift(of, micros) => {
+                write!(f, "{of} {} {}ms", if *micros < 0 { '-' } else { '+' }, micros.abs() / 1000)
+            }
             Self::Bin { of, width, .. } => write!(f, "bin({of}, {}ms)", width / 1000),
             Self::Min(of) => {
                 let parts: Vec<String> = of.iter().map(ToString::to_string).collect();

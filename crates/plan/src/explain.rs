@@ -115,7 +115,8 @@ pub(crate) fn describe(operation: &Operation) -> String {
             line
         }
         Operation::TopN { partition, order, offset, limit, rank, close } => {
-            let mut line = format!("TopN {limit} offset {offset} by ({}) order ({})", columns(partition), order_by(order));
+            let mut line =
+                format!("TopN {limit} offset {offset} by ({}) order ({})", columns(partition), order_by(order));
             if rank.is_some() {
                 line.push_str(" with rank");
             }
@@ -125,7 +126,8 @@ pub(crate) fn describe(operation: &Operation) -> String {
             line
         }
         Operation::Over { partition, order, calls } => {
-            let calls: Vec<String> = calls.iter().map(|c| format!("{:?} {:?}", c.function.name(), c.function.get_window_frame())).collect();
+            let calls: Vec<String> =
+                calls.iter().map(|c| format!("{:?} {:?}", c.function.name(), c.function.get_window_frame())).collect();
             format!("Over by ({}) order ({}) [{}]", columns(partition), order_by(order), calls.join(", "))
         }
         Operation::Collect { order } if order.is_empty() => "Collect".to_owned(),

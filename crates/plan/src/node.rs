@@ -8,8 +8,8 @@ use thalweg_core::{Options, SourceId};
 
 use crate::explain::describe;
 use crate::{
-    AggregateCall, AggregatePhase, Bound, Expr, HopSpec, JoinExpiry, JoinKind, OrderKey, OverCall, Properties, SourceSpec,
-    WindowClose,
+    AggregateCall, AggregatePhase, Bound, Expr, HopSpec, JoinExpiry, JoinKind, OrderKey, OverCall, Properties,
+    SourceSpec, WindowClose,
 };
 
 /// A node's place in [`Plan::nodes`].
@@ -249,8 +249,26 @@ impl PlanBuilder {
         &self.plan.nodes[id.0].properties
     }
 
-    /// The finished plan.
+    /// The finished plan: the nodes that a sink needs, in the same order.
     pub fn finish(self) -> Plan {
-        self.plan
+        let Plan { sources, nodes, mut sinks } = self.plan;
+        let mut needed = vec![false; nodes.len()];
+        sinks.iter().for_each(|s| needed[s.input.0] = true);
+        for i in (0..nodes.len()).rev() {
+            if needed[i] {
+                nodes[i].inputs.iter().for_each(|input| needed[input.0] = true);
+            }
+        }
+        let mut place = vec![NodeId(0); nodes.len()];
+        let mut kept = Vec::new();
+        for (i, mut node) in nodes.into_iter().enumerate() {
+            if needed[i] {
+                node.inputs.iter_mut().for_each(|input| *input = place[input.0]);
+                place[i] = NodeId(kept.len());
+                kept.push(node);
+            }
+        }
+        sinks.iter_mut().for_each(|s| s.input = place[s.input.0]);
+        Plan { sources, nodes: kept, sinks }
     }
 }

@@ -159,11 +159,11 @@ impl Coordinator {
             let bound = source.watermark.min(self.queues[i].lower_bound());
             // A stream that was stopped has not ended in event time: open windows stay open.
             let bound = if state.stop && bound == Watermark::END { state.last[i] } else { bound };
-            source.watermark = if bound == Watermark::END && !source.ended { state.last[i] } else { bound.max(state.last[i]) };
+            source.watermark =
+                if bound == Watermark::END && !source.ended { state.last[i] } else { bound.max(state.last[i]) };
             state.last[i] = source.watermark;
         }
-        let header =
-            EpochHeader { epoch: state.open, wall_clock: self.clock.now(), sources, checkpoint: false };
+        let header = EpochHeader { epoch: state.open, wall_clock: self.clock.now(), sources, checkpoint: false };
         let opened = state.opened;
         state.headers.insert(state.open, (Arc::new(header), opened));
         state.open = state.open.next();

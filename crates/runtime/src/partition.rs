@@ -30,7 +30,15 @@ pub(crate) struct Partition {
 
 impl Partition {
     pub fn new(split: Split, reader: Box<dyn SplitReader>, delay: i64) -> Self {
-        Self { id: split.id, reader, lower_bound: split.lower_bound, latest: None, delay, idle_since: None, read: false }
+        Self {
+            id: split.id,
+            reader,
+            lower_bound: split.lower_bound,
+            latest: None,
+            delay,
+            idle_since: None,
+            read: false,
+        }
     }
 
     /// The latest event time read; the order in which splits of several sources are read.
@@ -74,7 +82,10 @@ impl Partition {
         let Some(watermark) = spec.watermark else { return Ok((rows, 0)) };
         let column = rows.column(watermark.column);
         let Some(times) = column.as_primitive_opt::<TimestampMicrosecondType>() else {
-            return Err(Error::Internal(format!("watermark column of {} is not a timestamp in microseconds", spec.name)));
+            return Err(Error::Internal(format!(
+                "watermark column of {} is not a timestamp in microseconds",
+                spec.name
+            )));
         };
         let Some(latest) = max(times) else { return Ok((rows, 0)) };
         self.latest = Some(self.latest.map_or(latest, |t| t.max(latest)));

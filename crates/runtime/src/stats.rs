@@ -67,9 +67,8 @@ impl RunStats {
 
     /// The counters now.
     pub fn snapshot(&self) -> Snapshot {
-        let sum = |of: &[QueryStats], f: fn(&QueryStats) -> &AtomicU64| {
-            of.iter().map(|s| f(s).load(Ordering::Relaxed)).sum()
-        };
+        let sum =
+            |of: &[QueryStats], f: fn(&QueryStats) -> &AtomicU64| of.iter().map(|s| f(s).load(Ordering::Relaxed)).sum();
         Snapshot {
             rows_in: sum(&self.sources, |s| &s.rows),
             bytes_in: sum(&self.sources, |s| &s.bytes),

@@ -36,7 +36,10 @@ pub(crate) enum Relation {
     /// A view: its query takes its place.
     View(Arc<LogicalPlan>),
     /// A materialized view: computed once, whoever reads it.
-    Materialized { name: String, schema: SchemaRef },
+    Materialized {
+        name: String,
+        schema: SchemaRef,
+    },
 }
 
 /// Relations by name.

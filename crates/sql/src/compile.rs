@@ -15,7 +15,7 @@ use crate::Problem;
 use crate::catalog::{Catalog, Relation};
 use crate::context::Planner;
 use crate::declare::{declare, insert};
-use crate::lower::{Delivery, Lowerer, Rel};
+use crate::lower::{Delivery, Lowerer, Rel, presentable};
 use crate::parse::parse;
 use crate::statement::{CreateSink, CreateView, Located, SinkInput, Statement};
 use crate::text::substitute;
@@ -85,7 +85,8 @@ pub struct Compiled {
 pub fn compile(text: &str, options: &CompileOptions) -> Result<Compiled, Vec<Problem>> {
     let text = substitute(text, &options.values)?;
     let (statements, mut problems) = parse(&text);
-    let mut script = Script { planner: Planner::new(), catalog: Catalog::default(), tables: HashMap::new(), jobs: Vec::new() };
+    let mut script =
+        Script { planner: Planner::new(), catalog: Catalog::default(), tables: HashMap::new(), jobs: Vec::new() };
     for located in statements {
         let place = (located.line, located.column);
         if let Err(error) = script.statement(located, options) {
@@ -169,7 +170,7 @@ impl Script {
             return self.add(&view.name, Relation::View(Arc::new(bound)));
         }
         let plan = self.planner.optimize(bound)?;
-        let schema = Arc::clone(plan.schema().inner());
+        let schema = presentable(plan.schema().inner());
         self.add(&view.name, Relation::Materialized { name: view.name.clone(), schema })?;
         self.jobs.push(Job { place, view: Some(view.name), plan, emit_on_close: view.emit_on_close, sink: None });
         Ok(())

@@ -70,19 +70,26 @@ pub(crate) fn declare(
     if let Some(twice) = duplicate(&schema) {
         return Err(DataFusionError::Plan(format!("column {twice} is declared twice")));
     }
-    let watermark =
-        source.watermark.map(|(column, expr)| watermark(planner, &schema, column, &expr)).transpose()?;
+    let watermark = source.watermark.map(|(column, expr)| watermark(planner, &schema, column, &expr)).transpose()?;
     let primary_key = source
         .primary_key
         .iter()
-        .map(|name| schema.index_of(name).map_err(|_| DataFusionError::Plan(format!("column {name} of the primary key does not exist"))))
+        .map(|name| {
+            schema
+                .index_of(name)
+                .map_err(|_| DataFusionError::Plan(format!("column {name} of the primary key does not exist")))
+        })
         .collect::<Result<Vec<_>>>()?;
     Ok(SourceEntry { name: source.name, connector, options, declared, generated, watermark, primary_key, schema })
 }
 
 fn duplicate(schema: &Schema) -> Option<&str> {
     let fields = schema.fields();
-    fields.iter().enumerate().find(|(i, f)| fields[..*i].iter().any(|g| g.name() == f.name())).map(|(_, f)| f.name().as_str())
+    fields
+        .iter()
+        .enumerate()
+        .find(|(i, f)| fields[..*i].iter().any(|g| g.name() == f.name()))
+        .map(|(_, f)| f.name().as_str())
 }
 
 /// `WATERMARK FOR column AS column [- INTERVAL '…']`.
@@ -125,7 +132,9 @@ pub(crate) fn insert(
 ) -> Result<RecordBatch> {
     let bound = planner.optimize(planner.bind(catalog, rows)?)?;
     let LogicalPlan::Values(values) = &bound else {
-        return Err(DataFusionError::NotImplemented("INSERT of anything but VALUES; use CREATE SINK or a view".to_owned()));
+        return Err(DataFusionError::NotImplemented(
+            "INSERT of anything but VALUES; use CREATE SINK or a view".to_owned(),
+        ));
     };
     let rows = evaluate_values(values)?;
     let names: Vec<&str> = if columns.is_empty() {
@@ -134,7 +143,11 @@ pub(crate) fn insert(
         columns.iter().map(String::as_str).collect()
     };
     if names.len() != rows.num_columns() {
-        return Err(DataFusionError::Plan(format!("INSERT names {} columns and gives {}", names.len(), rows.num_columns())));
+        return Err(DataFusionError::Plan(format!(
+            "INSERT names {} columns and gives {}",
+            names.len(),
+            rows.num_columns()
+        )));
     }
     if let Some(unknown) = names.iter().find(|n| table.declared.index_of(n).is_err()) {
         return Err(DataFusionError::Plan(format!("column {unknown} of table {} does not exist", table.name)));

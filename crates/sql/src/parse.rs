@@ -21,7 +21,9 @@ pub(crate) fn parse(text: &str) -> (Vec<Located>, Vec<Problem>) {
     };
     let (mut statements, mut problems) = (Vec::new(), Vec::new());
     for tokens in tokens.split(|t| t.token == Token::SemiColon) {
-        let Some(first) = tokens.iter().find(|t| !matches!(t.token, Token::Whitespace(_) | Token::EOF)) else { continue };
+        let Some(first) = tokens.iter().find(|t| !matches!(t.token, Token::Whitespace(_) | Token::EOF)) else {
+            continue;
+        };
         let (line, column) = (first.span.start.line, first.span.start.column);
         match parse_one(&dialect, tokens) {
             Ok(statement) => statements.push(Located { statement, line, column }),

@@ -17,7 +17,11 @@ pub(crate) enum Statement {
     CreateTable(CreateSource),
     CreateView(CreateView),
     CreateSink(CreateSink),
-    Insert { table: String, columns: Vec<String>, rows: Box<Query> },
+    Insert {
+        table: String,
+        columns: Vec<String>,
+        rows: Box<Query>,
+    },
     Query(Box<Query>),
     /// `SET name = value`: accepted for compatibility.
     Set,

@@ -34,9 +34,13 @@ pub(crate) fn arrow_type(sql: &ast::DataType) -> Result<DataType, Error> {
         Sql::Real | Sql::Float4 => DataType::Float32,
         Sql::Float(_) | Sql::Double(_) | Sql::DoublePrecision | Sql::Float8 => DataType::Float64,
         Sql::Numeric(info) | Sql::Decimal(info) | Sql::Dec(info) => decimal(info)?,
-        Sql::Varchar(_) | Sql::CharVarying(_) | Sql::CharacterVarying(_) | Sql::Text | Sql::String(_) | Sql::JSON | Sql::JSONB => {
-            DataType::Utf8View
-        }
+        Sql::Varchar(_)
+        | Sql::CharVarying(_)
+        | Sql::CharacterVarying(_)
+        | Sql::Text
+        | Sql::String(_)
+        | Sql::JSON
+        | Sql::JSONB => DataType::Utf8View,
         Sql::Char(_) | Sql::Character(_) | Sql::Uuid => DataType::Utf8View,
         Sql::Bytea => DataType::Binary,
         Sql::Date => DataType::Date32,

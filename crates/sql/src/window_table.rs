@@ -134,11 +134,7 @@ impl RelationPlanner for WindowPlanner {
     }
 }
 
-fn plan_window(
-    function: &str,
-    args: &[FunctionArg],
-    context: &mut dyn RelationPlannerContext,
-) -> Result<LogicalPlan> {
+fn plan_window(function: &str, args: &[FunctionArg], context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
     let usage = match function {
         "tumble" => "TUMBLE(relation, time_column, size [, offset])",
         "hop" => "HOP(relation, time_column, slide, size [, offset])",
@@ -185,7 +181,8 @@ fn plan_window(
 fn hop(slide: i64, size: i64, origin: i64) -> Result<WindowKind> {
     if size % slide != 0 {
         return Err(DataFusionError::Plan(
-            "the size of a hopping window is a multiple of its slide\n  hint: HOP(relation, time, slide, size).".to_owned(),
+            "the size of a hopping window is a multiple of its slide\n  hint: HOP(relation, time, slide, size)."
+                .to_owned(),
         ));
     }
     Ok(WindowKind::Hop { slide, size, origin })
@@ -224,7 +221,8 @@ fn table(parts: Vec<ast::Ident>) -> TableFactor {
 /// # Errors
 /// Not a constant, or one with months.
 pub(crate) fn interval_micros(expr: &Expr) -> Result<i64> {
-    let not_constant = || DataFusionError::Plan(format!("{expr} is not a constant interval such as INTERVAL '10 seconds'"));
+    let not_constant =
+        || DataFusionError::Plan(format!("{expr} is not a constant interval such as INTERVAL '10 seconds'"));
     match expr {
         Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(i)), _) if i.months == 0 => {
             Ok(i64::from(i.days) * 86_400_000_000 + i.nanoseconds / 1000)

@@ -24,9 +24,9 @@ impl Sink for Captured {
                 if weights.iter().any(|w| *w < 0) {
                     return Err(Error::Internal("a retraction reached a sink of final rows".to_owned()));
                 }
-                let copies = (0u32..).zip(weights).flat_map(|(row, n)| {
-                    std::iter::repeat_n(row, usize::try_from(*n).unwrap_or(0))
-                });
+                let copies = (0u32..)
+                    .zip(weights)
+                    .flat_map(|(row, n)| std::iter::repeat_n(row, usize::try_from(*n).unwrap_or(0)));
                 take_record_batch(&delta.rows, &UInt32Array::from_iter_values(copies))?
             }
         };

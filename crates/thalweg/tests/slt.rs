@@ -22,9 +22,8 @@ struct ScriptError(String);
 
 impl Script {
     fn compile(&self, sql: &str) -> Result<Pipeline, ScriptError> {
-        Pipeline::compile(&format!("{}{sql};\n", self.text), Default::default()).map_err(|problems| {
-            ScriptError(problems.iter().map(|p| p.message.clone()).collect::<Vec<_>>().join("; "))
-        })
+        Pipeline::compile(&format!("{}{sql};\n", self.text), Default::default())
+            .map_err(|problems| ScriptError(problems.iter().map(|p| p.message.clone()).collect::<Vec<_>>().join("; ")))
     }
 }
 

@@ -74,7 +74,7 @@ impl<K: SortKey> Latest<K> {
         for ids in ids.chunks(OUT_ROWS) {
             let mut columns = self.store.gather_all(ids)?;
             if self.spec.rank {
-                columns.push(Arc::new(Int64Array::from(vec![1; ids.len()])));
+                columns.push(self.spec.ranks(std::iter::repeat_n(1, ids.len()))?);
             }
             let rows = RecordBatch::try_new(Arc::clone(&self.spec.output), columns)?;
             let weights = (weight != 1).then(|| Int64Array::from(vec![weight; ids.len()]));

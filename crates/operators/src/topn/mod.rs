@@ -8,7 +8,10 @@ mod window;
 mod tests;
 
 use std::fmt;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Int64Array};
+use arrow::compute::cast;
 use arrow::datatypes::{FieldRef, SchemaRef};
 use thalweg_core::{DeltaBatch, EpochHeader, Result};
 use thalweg_plan::{Distribution, OrderKey, Properties, WindowClose};
@@ -54,6 +57,15 @@ impl Spec {
         let close = self.close.as_ref()?;
         let floor = close.bound.eval(header).shift(close.delay.saturating_neg()).0.saturating_add(1);
         Some((self.partition[close.key], floor))
+    }
+}
+
+impl Spec {
+    /// A column of row numbers in the type that the plan gives it.
+    fn ranks(&self, ranks: impl Iterator<Item = i64>) -> Result<ArrayRef> {
+        let ranks = Arc::new(Int64Array::from_iter_values(ranks)) as ArrayRef;
+        let rank_type = self.output.field(self.output.fields().len() - 1).data_type();
+        Ok(cast(&ranks, rank_type)?)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch};
 use thalweg_core::{DeltaBatch, Result};
 
 use super::{OUT_ROWS, Spec};
@@ -70,7 +70,7 @@ impl Change {
             let ids: Vec<u32> = part.iter().map(|(id, _)| *id).collect();
             let mut values: Vec<ArrayRef> = store.gather_some(&columns, &ids)?;
             if spec.rank {
-                values.push(Arc::new(Int64Array::from_iter_values(part.iter().map(|(_, rank)| *rank))));
+                values.push(spec.ranks(part.iter().map(|(_, rank)| *rank))?);
             }
             Ok(RecordBatch::try_new(Arc::clone(&spec.output), values)?)
         };

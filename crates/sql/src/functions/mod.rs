@@ -51,7 +51,6 @@ impl ScalarUDFImpl for EpochNow {
     }
 }
 
-
 /// Adds ours to `state`, in the place of DataFusion's where both exist.
 pub(crate) fn register(state: &mut SessionState) {
     // Registering cannot fail: it returns what was there before.

@@ -123,13 +123,19 @@ impl Template {
                 rest = quoted.get(end + 1..).unwrap_or("");
                 continue;
             }
-            let lower = [("PM", Part::Meridiem { upper: true }), ("am", Part::Meridiem { upper: false }), ("pm", Part::Meridiem { upper: false })];
+            let lower = [
+                ("PM", Part::Meridiem { upper: true }),
+                ("am", Part::Meridiem { upper: false }),
+                ("pm", Part::Meridiem { upper: false }),
+            ];
             let exact = PATTERNS.iter().chain(&lower).find(|(p, _)| rest.starts_with(p));
             // Numeric patterns are the same in lower case.
             let found = exact.or_else(|| {
                 PATTERNS.iter().find(|(p, part)| {
-                    !matches!(part, Part::Meridiem { .. } | Part::MonthName | Part::MonthShort | Part::DayName | Part::DayShort)
-                        && rest.get(..p.len()).is_some_and(|r| r.eq_ignore_ascii_case(p))
+                    !matches!(
+                        part,
+                        Part::Meridiem { .. } | Part::MonthName | Part::MonthShort | Part::DayName | Part::DayShort
+                    ) && rest.get(..p.len()).is_some_and(|r| r.eq_ignore_ascii_case(p))
                 })
             });
             match found {

@@ -198,9 +198,10 @@ impl Lowerer<'_> {
         let input = self.properties(rel.node).clone();
         let forget = (phase != AggregatePhase::Partial)
             .then(|| {
-                group.iter().enumerate().find_map(|(key, c)| {
-                    Some(WindowClose { key, delay: PAST, bound: input.bounds[*c].clone()? })
-                })
+                group
+                    .iter()
+                    .enumerate()
+                    .find_map(|(key, c)| Some(WindowClose { key, delay: PAST, bound: input.bounds[*c].clone()? }))
             })
             .flatten();
         let (close, expire) = if self.emit_on_close { (forget, None) } else { (None, forget) };
@@ -239,11 +240,8 @@ impl Lowerer<'_> {
             schema: Arc::clone(&schema),
         };
         let lineage: Vec<_> = group.iter().map(|g| rel.lineage[*g].clone()).collect();
-        let node = self.builder.add(
-            Operation::Aggregate { group, calls, phase, close, expire },
-            vec![rel.node],
-            properties,
-        );
+        let node =
+            self.builder.add(Operation::Aggregate { group, calls, phase, close, expire }, vec![rel.node], properties);
         let mut out = self.fresh(node);
         out.lineage[..lineage.len()].clone_from_slice(&lineage);
         Ok(out)
@@ -394,10 +392,8 @@ impl Columns<'_> {
                 .collect::<Result<Vec<_>>>()?
         };
         let filter = filter.as_ref().map(|f| self.add(f)).transpose()?;
-        let order_by = order_by
-            .iter()
-            .map(|s| Ok((self.add(&s.expr)?, !s.asc, s.nulls_first)))
-            .collect::<Result<Vec<_>>>()?;
+        let order_by =
+            order_by.iter().map(|s| Ok((self.add(&s.expr)?, !s.asc, s.nulls_first))).collect::<Result<Vec<_>>>()?;
         // DISTINCT changes nothing for these.
         let distinct = *distinct && !matches!(function, AggregateFunction::Min | AggregateFunction::Max);
         Ok(AggregateCall { function, args, distinct, filter, order_by, output })

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef, TimeUnit};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr as Logical, Filter, LogicalPlan, Operator, Projection};
 use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, Column, Literal};
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::scalar::ScalarValue;
-use thalweg_plan::{Bound, Distribution, Expr, Operation, Properties};
+use thalweg_plan::{Bound, Distribution, Expr, NodeId, Operation, Properties};
 
 use super::{Lowerer, Rel, expr, schema_of};
 use crate::bin::Bin;
@@ -66,16 +67,40 @@ impl Lowerer<'_> {
             (Some(pending), Some(items)) => Some(pending.projected(items)),
             (pending, _) => pending.clone(),
         };
-        // A projection right above a filter does both in one go.
-        let below = self.builder.plan().node(input.node);
-        let (predicate, inputs) = match (&below.operation, predicate) {
-            (Operation::Calc { predicate: Some(below_predicate), project: None }, None) => {
-                (Some(Arc::clone(below_predicate)), below.inputs.clone())
-            }
-            (_, predicate) => (predicate, vec![input.node]),
-        };
+        let (predicate, project, inputs) = self.fused(input.node, predicate, project)?;
         let node = self.builder.add(Operation::Calc { predicate, project }, inputs, properties);
         Ok(Rel { node, lineage, pending })
+    }
+
+    /// Joins a filter and projection with the one right below where that saves a step and repeats no work.
+    fn fused(&self, input: NodeId, predicate: Option<Expr>, project: Option<Vec<Item>>) -> Result<Fused> {
+        let below = self.builder.plan().node(input);
+        let newest = input.0 + 1 == self.builder.plan().nodes.len();
+        let Operation::Calc { predicate: below_predicate, project: below_project } = &below.operation else {
+            return Ok((predicate, project, vec![input]));
+        };
+        let inputs = below.inputs.clone();
+        match (below_predicate, below_project, predicate, project) {
+            // A projection right above a filter does both in one go.
+            (Some(below), None, None, project @ Some(_)) => Ok((Some(Arc::clone(below)), project, inputs)),
+            // Picking columns of what was computed for this: compute only those.
+            (below, Some(computed), None, Some(items))
+                if newest && items.iter().all(|(e, _)| as_column(e).is_some()) =>
+            {
+                let pick = |(e, f): Item| {
+                    let column = as_column(&e).expect("checked above");
+                    (Arc::clone(&computed[column].0), f)
+                };
+                Ok((below.clone(), Some(items.into_iter().map(pick).collect()), inputs))
+            }
+            // Above picked columns: read the columns themselves.
+            (None, Some(picked), predicate, Some(items)) if picked.iter().all(|(e, _)| as_column(e).is_some()) => {
+                let predicate = predicate.map(|p| through(p, picked)).transpose()?;
+                let items = items.into_iter().map(|(e, f)| Ok((through(e, picked)?, f))).collect::<Result<_>>()?;
+                Ok((predicate, Some(items), inputs))
+            }
+            (_, _, predicate, project) => Ok((predicate, project, vec![input])),
+        }
     }
 
     fn calc_properties(&self, input: &Rel, project: Option<&[(Expr, FieldRef)]>) -> Properties {
@@ -95,6 +120,20 @@ impl Lowerer<'_> {
             bounds: items.iter().map(|(e, _)| bound(e, &below.bounds)).collect(),
         }
     }
+}
+
+type Item = (Expr, FieldRef);
+type Fused = (Option<Expr>, Option<Vec<Item>>, Vec<NodeId>);
+
+/// `expr` over what `picked` reads instead of over `picked`.
+fn through(expr: Expr, picked: &[Item]) -> Result<Expr> {
+    expr.transform_up(|e| {
+        Ok(match as_column(&e) {
+            Some(column) => Transformed::yes(Arc::clone(&picked[column].0)),
+            None => Transformed::no(e),
+        })
+    })
+    .data()
 }
 
 pub(crate) fn as_column(expr: &Expr) -> Option<usize> {

@@ -8,7 +8,7 @@ use datafusion::common::{JoinType, NullEquality};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr as Logical, Join, LogicalPlan, Operator};
 use datafusion::physical_expr::expressions::{BinaryExpr, Column};
-use datafusion::physical_expr::split_conjunction;
+use datafusion::physical_expr::{conjunction, split_conjunction};
 use thalweg_plan::{Bound, Distribution, Expr, JoinExpiry, JoinKind, Operation, Properties};
 
 use super::calc::{as_column, shifted};
@@ -33,17 +33,21 @@ impl Lowerer<'_> {
         if join.null_aware {
             return self.not_in(join);
         }
-        let (lifted, left_plan, right_plan) = self.lift_filter(join, kind);
-        let left = self.side(&left_plan, join.on.iter().map(|(l, _)| l))?;
-        let right = self.side(&right_plan, join.on.iter().map(|(_, r)| r))?;
+        let mut left = self.side(&join.left, join.on.iter().map(|(l, _)| l))?;
+        let mut right = self.side(&join.right, join.on.iter().map(|(_, r)| r))?;
+        let (left_filter, right_filter) = match kind {
+            JoinKind::Inner => (self.lift_filter(&mut left)?, self.lift_filter(&mut right)?),
+            _ => (None, None),
+        };
         let both = join.left.schema().join(join.right.schema())?;
-        let filter = join.filter.iter().chain(&lifted).cloned().reduce(Logical::and);
-        let residual = filter
-            .map(|f| {
-                let f = expr::compile(&f, &both)?;
-                widen(f, left.width, left.rel.lineage.len() - left.width)
-            })
-            .transpose()?;
+        let left_total = left.rel.lineage.len();
+        let mut conditions = Vec::new();
+        if let Some(filter) = &join.filter {
+            conditions.push(widen(expr::compile(filter, &both)?, left.width, left_total - left.width)?);
+        }
+        conditions.extend(left_filter.map(|c| Arc::new(Column::new("left filter", c)) as Expr));
+        conditions.extend(right_filter.map(|c| Arc::new(Column::new("right filter", left_total + c)) as Expr));
+        let residual = (!conditions.is_empty()).then(|| conjunction(conditions));
         let on = independent(&left, &right);
         let null_equal = join.null_equality == NullEquality::NullEqualsNull;
         let rel = self.add_join(&left, &right, kind, &on, residual, null_equal)?;
@@ -93,7 +97,9 @@ impl Lowerer<'_> {
         };
         let left_unique = unique(&l, on.iter().map(|o| o.0).collect());
         let right_unique = unique(&r, on.iter().map(|o| o.1).collect());
-        for (side, forgets) in [("left", expiry.left.is_some() || right_unique), ("right", expiry.right.is_some() || left_unique)] {
+        for (side, forgets) in
+            [("left", expiry.left.is_some() || right_unique), ("right", expiry.right.is_some() || left_unique)]
+        {
             if !forgets {
                 self.notices.push(format!(
                     "the {side} input of a {kind} join is kept for ever; bound it by joining on a window or by a \
@@ -121,7 +127,12 @@ impl Lowerer<'_> {
     }
 
     /// Both sides by the same keys, moving as little as possible.
-    fn meet(&mut self, left: &Side, right: &Side, on: &[(usize, usize)]) -> (thalweg_plan::NodeId, thalweg_plan::NodeId) {
+    fn meet(
+        &mut self,
+        left: &Side,
+        right: &Side,
+        on: &[(usize, usize)],
+    ) -> (thalweg_plan::NodeId, thalweg_plan::NodeId) {
         let (l, r) = (left.rel.node, right.rel.node);
         if on.is_empty() {
             return (self.exchange(l, Vec::new()), self.exchange(r, Vec::new()));
@@ -171,39 +182,32 @@ impl Lowerer<'_> {
         self.calc(rel, None, Some(project))
     }
 
-    /// A filter right above a side whose key is the join key is better above the join: the side then knows every key,
-    /// and the other side's rows that find theirs need not be kept in the hope of a match.
-    fn lift_filter(&self, join: &Join, kind: JoinKind) -> (Vec<Logical>, Arc<LogicalPlan>, Arc<LogicalPlan>) {
-        let mut lifted = Vec::new();
-        let mut side = |plan: &Arc<LogicalPlan>, keys: Vec<&Logical>| {
-            if kind != JoinKind::Inner {
-                return Arc::clone(plan);
-            }
-            match self.liftable(plan, &keys) {
-                Some((filter, input)) => {
-                    lifted.push(filter);
-                    input
-                }
-                None => Arc::clone(plan),
-            }
-        };
-        let left = side(&join.left, join.on.iter().map(|(l, _)| l).collect());
-        let right = side(&join.right, join.on.iter().map(|(_, r)| r).collect());
-        (lifted, left, right)
-    }
-
-    fn liftable(&self, plan: &LogicalPlan, keys: &[&Logical]) -> Option<(Logical, Arc<LogicalPlan>)> {
-        let LogicalPlan::Filter(filter) = plan else { return None };
-        let LogicalPlan::TableScan(scan) = filter.input.as_ref() else { return None };
-        let table = super::scan::planned_table(scan).ok()?;
-        let crate::catalog::Relation::Source(source) = &table.relation else { return None };
-        let keyed = !source.primary_key.is_empty()
-            && source.primary_key.iter().all(|k| {
-                let name = table.schema.field(*k).name();
-                keys.iter().any(|e| matches!(e, Logical::Column(c) if c.name() == name))
-            });
-        // With a watermark on this side the other side is bounded anyway, and the filter saves state here.
-        keyed.then(|| (filter.predicate.clone(), Arc::clone(&filter.input)))
+    /// A filter right above a side whose key is the join key is better asked after the join: the side then knows every
+    /// key, and the other side's rows that find theirs need not be kept in the hope of a match. The filter becomes a
+    /// column of the side; its position.
+    fn lift_filter(&mut self, side: &mut Side) -> Result<Option<usize>> {
+        let node = self.builder.plan().node(side.rel.node);
+        let properties = &node.properties;
+        let keyed = properties.append_only
+            && properties.key.as_ref().is_some_and(|key| key.iter().all(|c| side.keys.contains(c)));
+        let Operation::Calc { predicate: Some(predicate), project } = &node.operation else { return Ok(None) };
+        if !keyed {
+            return Ok(None);
+        }
+        let (predicate, project, input) = (Arc::clone(predicate), project.clone(), node.inputs[0]);
+        let schema = Arc::clone(&self.properties(input).schema);
+        let mut items = project.unwrap_or_else(|| {
+            let item = |(i, f): (usize, &FieldRef)| (Arc::new(Column::new(f.name(), i)) as Expr, Arc::clone(f));
+            schema.fields().iter().enumerate().map(item).collect()
+        });
+        items.push((predicate, Arc::new(Field::new("filter", DataType::Boolean, true))));
+        let below = self.fresh(input);
+        let rel = self.calc(below, None, Some(items))?;
+        let mut lineage = std::mem::take(&mut side.rel.lineage);
+        lineage.extend(rel.lineage.last().cloned());
+        let column = lineage.len() - 1;
+        side.rel = Rel { node: rel.node, lineage, pending: None };
+        Ok(Some(column))
     }
 
     /// `x NOT IN (SELECT y …)`: no row when y has a null; a null x only when there is no y at all.
@@ -224,9 +228,8 @@ impl Lowerer<'_> {
             )?
             .build()?;
         let rows = || datafusion::prelude::col("not_in_rows");
-        let condition = rows()
-            .eq(lit(0_i64))
-            .or(rows().eq(datafusion::prelude::col("not_in_known")).and(x.clone().is_not_null()));
+        let condition =
+            rows().eq(lit(0_i64)).or(rows().eq(datafusion::prelude::col("not_in_known")).and(x.clone().is_not_null()));
         let columns: Vec<Logical> = join.schema.columns().into_iter().map(Logical::Column).collect();
         let plan = LogicalPlanBuilder::from(LogicalPlan::Join(anti))
             .cross_join(facts)?

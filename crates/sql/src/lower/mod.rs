@@ -18,9 +18,7 @@ use datafusion::common::{DFSchema, DFSchemaRef};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Distinct, LogicalPlan};
 use datafusion::physical_expr::expressions::{CastExpr, Column};
-use thalweg_plan::{
-    Distribution, Expr, NodeId, Operation, OrderKey, Plan, PlanBuilder, Properties, SinkSpec,
-};
+use thalweg_plan::{Distribution, Expr, NodeId, Operation, OrderKey, Plan, PlanBuilder, Properties, SinkSpec};
 
 use crate::context::Planner;
 use crate::types::UTC;
@@ -82,7 +80,14 @@ impl Lowerer<'_> {
     }
 
     /// Ends a query in a sink.
-    pub fn sink(&mut self, rel: &Rel, order: Vec<OrderKey>, spec: SinkSpec, delivery: Delivery, single: bool) -> Result<()> {
+    pub fn sink(
+        &mut self,
+        rel: &Rel,
+        order: Vec<OrderKey>,
+        spec: SinkSpec,
+        delivery: Delivery,
+        single: bool,
+    ) -> Result<()> {
         let mut node = rel.node;
         let append_only = self.properties(node).append_only;
         if delivery == Delivery::Append && !append_only {
@@ -185,18 +190,11 @@ impl Lowerer<'_> {
     /// Output types that every format and client knows.
     fn presentable(&mut self, rel: Rel) -> Result<Rel> {
         let schema = Arc::clone(&self.properties(rel.node).schema);
-        let fields: Vec<FieldRef> = schema
-            .fields()
-            .iter()
-            .map(|f| match presentable_type(f.data_type()) {
-                Some(t) => Arc::new(Field::new(f.name(), t, f.is_nullable())),
-                None => Arc::clone(f),
-            })
-            .collect();
-        if fields.iter().zip(schema.fields()).all(|(a, b)| a == b) {
+        let wanted = presentable(&schema);
+        if wanted == schema {
             return Ok(rel);
         }
-        let schema = DFSchema::from_unqualified_fields(fields.into_iter().collect(), HashMap::new())?;
+        let schema = DFSchema::from_unqualified_fields(wanted.fields().clone(), HashMap::new())?;
         self.cast_to(rel, &schema)
     }
 
@@ -227,10 +225,18 @@ impl Lowerer<'_> {
 
     fn exchange_always(&mut self, node: NodeId, keys: Vec<usize>) -> NodeId {
         let mut properties = self.properties(node).clone();
-        properties.distribution =
-            if keys.is_empty() { Distribution::Single } else { Distribution::Hash(keys.clone()) };
+        properties.distribution = if keys.is_empty() { Distribution::Single } else { Distribution::Hash(keys.clone()) };
         self.builder.add(Operation::Exchange { keys }, vec![node], properties)
     }
+}
+
+/// `schema` in the types that every format and client knows.
+pub(crate) fn presentable(schema: &SchemaRef) -> SchemaRef {
+    let field = |f: &FieldRef| match presentable_type(f.data_type()) {
+        Some(t) => Arc::new(Field::new(f.name(), t, f.is_nullable())),
+        None => Arc::clone(f),
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
 }
 
 fn presentable_type(data_type: &DataType) -> Option<DataType> {

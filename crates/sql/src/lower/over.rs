@@ -24,7 +24,8 @@ impl Lowerer<'_> {
         let first = frames.next().ok_or_else(|| unsupported("a window without functions"))??;
         for other in frames {
             let other = other?;
-            if other.params.partition_by != first.params.partition_by || other.params.order_by != first.params.order_by {
+            if other.params.partition_by != first.params.partition_by || other.params.order_by != first.params.order_by
+            {
                 return Err(unsupported("window functions of different PARTITION BY or ORDER BY in one step"));
             }
         }
@@ -32,7 +33,9 @@ impl Lowerer<'_> {
             .params
             .partition_by
             .iter()
-            .map(|e| position(schema, e).map_err(|_| unsupported(format!("PARTITION BY {e}; compute it in a subquery"))))
+            .map(|e| {
+                position(schema, e).map_err(|_| unsupported(format!("PARTITION BY {e}; compute it in a subquery")))
+            })
             .collect::<Result<Vec<_>>>()?;
         let order = expr::order_keys(&first.params.order_by, schema)?;
         let calls = window
@@ -106,8 +109,7 @@ fn frame(e: &Logical) -> Result<&datafusion::logical_expr::expr::WindowFunction>
 
 fn mentions_now(e: &Logical) -> bool {
     use datafusion::common::tree_node::TreeNode;
-    e.exists(|e| Ok(matches!(e, Logical::ScalarFunction(f) if f.func.name() == crate::functions::NOW)))
-        .unwrap_or(false)
+    e.exists(|e| Ok(matches!(e, Logical::ScalarFunction(f) if f.func.name() == crate::functions::NOW))).unwrap_or(false)
 }
 
 fn reads_now(e: &Expr) -> bool {

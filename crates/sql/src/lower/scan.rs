@@ -104,8 +104,7 @@ impl Lowerer<'_> {
         self.builder.source_mut(id).dead_used = true;
         let schema = dead_schema();
         let bounds = vec![None; schema.fields().len()];
-        let properties =
-            Properties { schema, append_only: true, key: None, distribution: Distribution::Any, bounds };
+        let properties = Properties { schema, append_only: true, key: None, distribution: Distribution::Any, bounds };
         let node = self.builder.add(Operation::Dead { source: id }, Vec::new(), properties);
         Ok(self.fresh(node))
     }

@@ -47,7 +47,10 @@ impl Lowerer<'_> {
         let partition = call
             .partition_by
             .iter()
-            .map(|e| position(input_schema, e).map_err(|_| unsupported(format!("PARTITION BY {e}; compute it in a subquery"))))
+            .map(|e| {
+                position(input_schema, e)
+                    .map_err(|_| unsupported(format!("PARTITION BY {e}; compute it in a subquery")))
+            })
             .collect::<Result<Vec<_>>>()?;
         let order = expr::order_keys(call.order_by, input_schema)?;
         let rank = Arc::clone(&window.schema.fields()[rank_column]);
@@ -93,9 +96,10 @@ impl Lowerer<'_> {
         rank: Option<FieldRef>,
     ) -> thalweg_plan::NodeId {
         let input = self.properties(node);
-        let close = partition.iter().enumerate().find_map(|(key, c)| {
-            Some(WindowClose { key, delay: 1, bound: input.bounds[*c].clone()? })
-        });
+        let close = partition
+            .iter()
+            .enumerate()
+            .find_map(|(key, c)| Some(WindowClose { key, delay: 1, bound: input.bounds[*c].clone()? }));
         let mut fields: Vec<FieldRef> = input.schema.fields().iter().cloned().collect();
         let mut bounds = input.bounds.clone();
         // A row may be shown long after it came, when those before it have gone; not so within its own window.
@@ -119,14 +123,8 @@ impl Lowerer<'_> {
             distribution: input.distribution.clone(),
             bounds,
         };
-        let operation = Operation::TopN {
-            partition: partition.to_vec(),
-            order: order.to_vec(),
-            offset,
-            limit,
-            rank,
-            close,
-        };
+        let operation =
+            Operation::TopN { partition: partition.to_vec(), order: order.to_vec(), offset, limit, rank, close };
         self.builder.add(operation, vec![node], properties)
     }
 

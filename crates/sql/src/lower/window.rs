@@ -36,9 +36,12 @@ impl Pending {
             Self::Hop { start, end, slide, size } => {
                 Self::Hop { start: place(start), end: place(end), slide: *slide, size: *size }
             }
-            Self::Session { start, end, keys, gap } => {
-                Self::Session { start: place(start), end: place(end), keys: keys.iter().map(place).collect(), gap: *gap }
-            }
+            Self::Session { start, end, keys, gap } => Self::Session {
+                start: place(start),
+                end: place(end),
+                keys: keys.iter().map(place).collect(),
+                gap: *gap,
+            },
         }
     }
 }
@@ -150,9 +153,8 @@ impl Lowerer<'_> {
             .into_iter()
             .chain(project.into_iter().flatten().map(|(e, _)| e).filter(|e| as_column(e).is_none()));
         let computed = columns_read(computing).iter().any(|c| window.contains(c));
-        let kept = project.is_none_or(|items| {
-            items.iter().any(|(e, _)| as_column(e).is_some_and(|c| window.contains(&c)))
-        });
+        let kept =
+            project.is_none_or(|items| items.iter().any(|(e, _)| as_column(e).is_some_and(|c| window.contains(&c))));
         if computed || !kept { self.settle(rel) } else { Ok(rel) }
     }
 

@@ -14,7 +14,9 @@ pub(crate) fn warn(stats: &RunStats, sources: &[String]) {
             eprintln!("warning: {dead} rows of {name} could not be decoded; SELECT * FROM {name}$dead shows them");
         }
         if late > 0 {
-            eprintln!("warning: {late} rows of {name} came after its watermark and were dropped; a longer delay in WATERMARK FOR keeps them");
+            eprintln!(
+                "warning: {late} rows of {name} came after its watermark and were dropped; a longer delay in WATERMARK FOR keeps them"
+            );
         }
     }
 }
