@@ -3,6 +3,12 @@
 # run shows them all, and closes with the plain count of all tests.
 set -u
 cd "$(dirname "$0")/.."
+# A cargo target folder outside the checkout is used again where there is one.
+shared="$HOME/.cache/thalweg-target"
+if [ -z "${CARGO_TARGET_DIR:-}" ] && [ -d "$shared" ]; then
+  export CARGO_TARGET_DIR="$shared"
+fi
+export THALWEG="${CARGO_TARGET_DIR:-$PWD/target}/debug/thalweg"
 log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
 broken=0

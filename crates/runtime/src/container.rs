@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(bytes.len(), chunk.length_in_bytes());
         assert_eq!(bytes.len() % 8, 0, "Timely aligns messages to words");
         let length = bytes.len();
-        Chunk::from_bytes(BytesMut::from(bytes).extract_to(length).freeze())
+        Chunk::from_bytes(BytesMut::from(bytes).extract_to(length))
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod convert;
 mod follow;
 mod infer;
 mod list;
+mod narrow;
 mod options;
 mod parquet_file;
 mod parquet_source;
@@ -23,6 +24,7 @@ use arrow::datatypes::SchemaRef;
 use thalweg_core::{Error, Options, Result, Source};
 
 use crate::registry::SourceRequest;
+use narrow::Narrowed;
 use options::{FileFormat, FileOptions};
 use parquet_source::ParquetSource;
 use text_source::{SPLIT_BYTES, TextSource};
@@ -40,7 +42,9 @@ pub(crate) fn source(request: SourceRequest) -> Result<Arc<dyn Source>> {
         }
         format => {
             let SourceRequest { declared, projection, .. } = request;
-            Ok(Arc::new(TextSource::new(options, format, files, &declared, projection, SPLIT_BYTES)?))
+            let all = (0..declared.fields().len()).collect();
+            let whole = TextSource::new(options, format, files, &declared, all, SPLIT_BYTES)?;
+            Ok(Arc::new(Narrowed::new(whole, projection)?))
         }
     }
 }

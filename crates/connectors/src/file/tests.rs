@@ -1,3 +1,5 @@
+//! Tests of file sources and sinks on real files.
+
 use std::fs;
 use std::io::Write;
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! Tests of the CSV decoder: records, quotes, rejects.
+
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 

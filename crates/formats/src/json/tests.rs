@@ -1,3 +1,5 @@
+//! Tests of the JSON decoder: each type, each kind of reject, random corruption.
+
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{
     DataType, Decimal128Type, Field, Float64Type, Int32Type, Int64Type, Schema, TimestampMicrosecondType,

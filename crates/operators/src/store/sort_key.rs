@@ -3,7 +3,9 @@
 
 use std::fmt;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, Float32Array, Float64Array};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray};
+#[cfg(test)]
+use arrow::array::{Float32Array, Float64Array};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{
     DataType, Date32Type, Date64Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, SchemaRef,

@@ -75,7 +75,8 @@ impl Lowerer<'_> {
     /// Joins a filter and projection with the one right below where that saves a step and repeats no work.
     fn fused(&self, input: NodeId, predicate: Option<Expr>, project: Option<Vec<Item>>) -> Result<Fused> {
         let below = self.builder.plan().node(input);
-        let newest = input.0 + 1 == self.builder.plan().nodes.len();
+        // What a materialized view computes is computed once.
+        let materialized = self.views.values().any(|view| view.node == input);
         let Operation::Calc { predicate: below_predicate, project: below_project } = &below.operation else {
             return Ok((predicate, project, vec![input]));
         };
@@ -83,9 +84,9 @@ impl Lowerer<'_> {
         match (below_predicate, below_project, predicate, project) {
             // A projection right above a filter does both in one go.
             (Some(below), None, None, project @ Some(_)) => Ok((Some(Arc::clone(below)), project, inputs)),
-            // Picking columns of what was computed for this: compute only those.
+            // Picking columns of what is computed below: compute only those.
             (below, Some(computed), None, Some(items))
-                if newest && items.iter().all(|(e, _)| as_column(e).is_some()) =>
+                if !materialized && items.iter().all(|(e, _)| as_column(e).is_some()) =>
             {
                 let pick = |(e, f): Item| {
                     let column = as_column(&e).expect("checked above");

@@ -1,3 +1,5 @@
+//! Tests of the JSON scanner against the grammar.
+
 use super::*;
 
 fn valid(text: &str) -> bool {
