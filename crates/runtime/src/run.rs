@@ -51,6 +51,10 @@ pub fn run(
     stats: Arc<RunStats>,
     stop: Arc<AtomicBool>,
 ) -> Result<()> {
+    if plan.sinks.is_empty() {
+        // Declarations alone: there is nothing to compute.
+        return Ok(());
+    }
     let queues = sources.iter().map(|s| Ok(Arc::new(SplitQueue::new(s.splits()?)))).collect::<Result<Vec<_>>>()?;
     let workers = config.workers.max(1);
     let coordinator = Coordinator::new(config.epochs, config.clock, workers, queues.clone());

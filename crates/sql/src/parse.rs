@@ -54,7 +54,9 @@ fn parse_one(dialect: &PostgreSqlDialect, tokens: &[TokenWithSpan]) -> Result<St
         let table = name(&mut p)?;
         let columns = if p.peek_token().token == Token::LParen { names_in_parentheses(&mut p)? } else { Vec::new() };
         Statement::Insert { table, columns, rows: p.parse_query()? }
-    } else if matches!(&p.peek_token().token, Token::Word(w) if is_query(w.keyword)) {
+    } else if matches!(&p.peek_token().token, Token::LParen)
+        || matches!(&p.peek_token().token, Token::Word(w) if is_query(w.keyword))
+    {
         Statement::Query(p.parse_query()?)
     } else {
         return p.expected(

@@ -8,7 +8,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, TimeUnit};
-use datafusion::common::{Column, DFSchema, DFSchemaRef, ScalarValue};
+use datafusion::common::{Column, DFSchema, DFSchemaRef, ScalarValue, TableReference};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
@@ -34,6 +34,20 @@ pub(crate) struct WindowTable {
 
 impl WindowTable {
     pub fn try_new(input: LogicalPlan, kind: WindowKind, columns: Vec<Expr>) -> Result<Self> {
+        let qualifier = match columns.first() {
+            Some(Expr::Column(time)) if time.relation.is_some() => time.relation.clone(),
+            _ => input.schema().iter().next().and_then(|(q, _)| q.cloned()),
+        };
+        Self::qualified(input, kind, columns, qualifier)
+    }
+
+    /// `qualifier` names the relation of `window_start` and `window_end`; it stays when columns are pruned.
+    fn qualified(
+        input: LogicalPlan,
+        kind: WindowKind,
+        columns: Vec<Expr>,
+        qualifier: Option<TableReference>,
+    ) -> Result<Self> {
         let Some(Expr::Column(time)) = columns.first() else {
             return Err(DataFusionError::Plan("the second argument of a window is a time column".to_owned()));
         };
@@ -47,7 +61,6 @@ impl WindowTable {
         };
         let window = |name| Arc::new(Field::new(name, field.data_type().clone(), field.is_nullable()));
         let mut fields: Vec<_> = input.schema().iter().map(|(q, f)| (q.cloned(), Arc::clone(f))).collect();
-        let qualifier = time.relation.clone().or_else(|| fields.first().and_then(|(q, _)| q.clone()));
         fields.push((qualifier.clone(), window("window_start")));
         fields.push((qualifier, window("window_end")));
         let schema = DFSchema::new_with_metadata(fields, input.schema().metadata().clone())?;
@@ -96,7 +109,8 @@ impl UserDefinedLogicalNodeCore for WindowTable {
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
         let input = inputs.pop().ok_or_else(|| DataFusionError::Internal("a window has an input".to_owned()))?;
-        Self::try_new(input, self.kind, exprs)
+        let last = self.schema.fields().len() - 1;
+        Self::qualified(input, self.kind, exprs, self.schema.qualified_field(last).0.cloned())
     }
 
     fn necessary_children_exprs(&self, output: &[usize]) -> Option<Vec<Vec<usize>>> {

@@ -42,3 +42,20 @@ impl Sink for Captured {
         Ok(())
     }
 }
+
+/// A sink that takes anything and keeps nothing: the views of a script that its query does not read.
+pub(crate) struct Ignored;
+
+impl Sink for Ignored {
+    fn write(&mut self, _delta: &DeltaBatch) -> Result<()> {
+        Ok(())
+    }
+
+    fn commit(&mut self, _header: &EpochHeader) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+}

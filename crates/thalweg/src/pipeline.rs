@@ -9,7 +9,7 @@ use thalweg_core::{Error, Result, Sink};
 use thalweg_runtime::{RunConfig, RunStats};
 use thalweg_sql::{CompileOptions, Compiled, Problem};
 
-use crate::capture::Captured;
+use crate::capture::{Captured, Ignored};
 use crate::wiring;
 
 /// A script, planned and ready to run.
@@ -88,9 +88,9 @@ impl Pipeline {
             return Err(Error::invalid("the script has no query"));
         };
         let captured = Captured::default();
-        let (of_last, other) = (captured.clone(), Captured::default());
+        let of_last = captured.clone();
         let sinks = move |sink: usize, _worker: usize| -> Result<Box<dyn Sink>> {
-            Ok(Box::new(if sink == last { of_last.clone() } else { other.clone() }))
+            Ok(if sink == last { Box::new(of_last.clone()) } else { Box::new(Ignored) })
         };
         let running = self.running();
         self.start(Box::new(sinks), config, &running)?;

@@ -58,9 +58,9 @@ fn rows(batch: &RecordBatch) -> Vec<Vec<String>> {
     (0..batch.num_rows()).map(|row| cells.iter().map(|c| cell(c, row)).collect()).collect()
 }
 
-fn files() -> Vec<PathBuf> {
+fn files(folder: &str) -> Vec<PathBuf> {
     let wanted = std::env::var("SLT").unwrap_or_default();
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/slt");
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
     let mut files: Vec<PathBuf> = std::fs::read_dir(dir)
         .expect("tests/slt")
         .flatten()
@@ -71,20 +71,18 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-fn run_all(config: &RunConfig) {
-    let mut failures = Vec::new();
-    let files = files();
-    assert!(!files.is_empty(), "no file of tests/slt matches");
-    for file in files {
+fn run_file(file: &Path, config: &RunConfig) -> Result<(), String> {
+    let mut runner = Runner::new(|| {
         let config = config.clone();
-        let mut runner = Runner::new(|| {
-            let config = config.clone();
-            async move { Ok(Script { text: String::new(), config }) }
-        });
-        if let Err(error) = runner.run_file(&file) {
-            failures.push(format!("{}: {}", file.display(), error.display(false)));
-        }
-    }
+        async move { Ok(Script { text: String::new(), config }) }
+    });
+    runner.run_file(file).map_err(|error| format!("{}: {}", file.display(), error.display(false)))
+}
+
+fn run_all(config: &RunConfig) {
+    let files = files("tests/slt");
+    assert!(!files.is_empty(), "no file of tests/slt matches");
+    let failures: Vec<String> = files.iter().filter_map(|file| run_file(file, config).err()).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
@@ -101,4 +99,14 @@ fn with_three_workers() {
 #[test]
 fn with_one_row_an_epoch() {
     run_all(&RunConfig { workers: 1, epochs: EpochLimits::forced(1), ..RunConfig::default() });
+}
+
+/// The files of `tests/slt/pending` hold what differs from PostgreSQL so far: one that passes has been mended, and its
+/// queries belong one folder up.
+#[test]
+fn what_is_pending_still_differs() {
+    let config = RunConfig { workers: 1, ..RunConfig::default() };
+    let mended: Vec<PathBuf> =
+        files("tests/slt/pending").into_iter().filter(|file| run_file(file, &config).is_ok()).collect();
+    assert!(mended.is_empty(), "move the queries of {mended:?} to tests/slt");
 }

@@ -133,7 +133,7 @@ impl Lowerer<'_> {
         let mut project: Vec<(Expr, FieldRef)> = Vec::new();
         for (key, field) in keys.iter().zip(fields) {
             let base = column(place(key.base));
-            let expr = if key.own {
+            let expr = if key.offset == 0 {
                 base
             } else {
                 Arc::new(Bin { arg: base, width: 1, origin: 0, offset: key.offset }) as Expr

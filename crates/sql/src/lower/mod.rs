@@ -22,6 +22,7 @@ use thalweg_plan::{Distribution, Expr, NodeId, Operation, OrderKey, Plan, PlanBu
 
 use crate::context::Planner;
 use crate::types::UTC;
+use crate::window_table::position;
 use window::Pending;
 
 pub(crate) use scan::{SourceUse, evaluate_values, planned_table};
@@ -47,6 +48,40 @@ pub(crate) enum Delivery {
     Changelog,
 }
 
+/// The ORDER BY of a whole query, over its own columns.
+#[derive(Clone, Debug)]
+pub(crate) enum Order {
+    Keys(Vec<OrderKey>),
+    /// By something that is not in the SELECT list.
+    Hidden,
+}
+
+impl Order {
+    fn of(plan: &LogicalPlan) -> Self {
+        match plan {
+            LogicalPlan::Sort(sort) => {
+                expr::order_keys(&sort.expr, sort.input.schema()).map_or(Self::Hidden, Self::Keys)
+            }
+            LogicalPlan::Limit(limit) => Self::of(&limit.input),
+            LogicalPlan::SubqueryAlias(_) => Self::Keys(Vec::new()),
+            LogicalPlan::Projection(projection) => match Self::of(&projection.input) {
+                Self::Keys(keys) => {
+                    let place = |key: OrderKey| {
+                        let column = projection
+                            .expr
+                            .iter()
+                            .position(|e| position(projection.input.schema(), e).ok() == Some(key.column))?;
+                        Some(OrderKey { column, ..key })
+                    };
+                    keys.into_iter().map(place).collect::<Option<_>>().map_or(Self::Hidden, Self::Keys)
+                }
+                Self::Hidden => Self::Hidden,
+            },
+            _ => Self::Keys(Vec::new()),
+        }
+    }
+}
+
 pub(crate) struct Lowerer<'a> {
     pub builder: PlanBuilder,
     pub planner: &'a Planner,
@@ -64,14 +99,13 @@ pub(crate) fn unsupported(what: impl Into<String>) -> DataFusionError {
 }
 
 impl Lowerer<'_> {
-    /// Lowers one query; `order` is where the query's own ORDER BY goes.
-    pub fn query(&mut self, plan: &LogicalPlan, emit_on_close: bool) -> Result<(Rel, Vec<OrderKey>)> {
+    /// Lowers one query and its own ORDER BY.
+    pub fn query(&mut self, plan: &LogicalPlan, emit_on_close: bool) -> Result<(Rel, Order)> {
         self.emit_on_close = emit_on_close;
-        let (plan, order) = match plan {
-            LogicalPlan::Sort(sort) if sort.fetch.is_none() => {
-                (sort.input.as_ref(), expr::order_keys(&sort.expr, sort.input.schema()).unwrap_or_default())
-            }
-            other => (other, Vec::new()),
+        let order = Order::of(plan);
+        let plan = match plan {
+            LogicalPlan::Sort(sort) if sort.fetch.is_none() => sort.input.as_ref(),
+            other => other,
         };
         let rel = self.lower(plan)?;
         let rel = self.settle(rel)?;
