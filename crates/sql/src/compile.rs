@@ -351,6 +351,7 @@ fn problem(error: &DataFusionError, place: (u64, u64)) -> Problem {
         DataFusionError::SchemaError(e, _) => e.to_string(),
         other => other.strip_backtrace(),
     };
+    let message = message.split("\nThis issue was likely caused by").next().unwrap_or_default().to_owned();
     let message = message.strip_prefix("Error during planning: ").unwrap_or(&message).trim_end().to_owned();
     Problem::new(place.0, place.1, message)
 }

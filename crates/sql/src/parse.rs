@@ -39,6 +39,7 @@ pub(crate) fn parse(text: &str) -> (Vec<Located>, Vec<Problem>) {
 }
 
 fn parse_one(dialect: &PostgreSqlDialect, tokens: &[TokenWithSpan]) -> Result<Statement> {
+    refuse_multiset_operations(tokens)?;
     let clauses = Clauses::cut(tokens);
     let mut options = Vec::new();
     if let Some(with) = &clauses.with {
@@ -68,6 +69,25 @@ fn parse_one(dialect: &PostgreSqlDialect, tokens: &[TokenWithSpan]) -> Result<St
         t if t.token == Token::EOF => Ok(statement),
         t => p.expected("end of statement", t),
     }
+}
+
+/// The planner counts INTERSECT ALL and EXCEPT ALL as joins do, which is wrong for rows that stand several times.
+fn refuse_multiset_operations(tokens: &[TokenWithSpan]) -> Result<()> {
+    let mut words = tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).peekable();
+    while let Some(word) = words.next() {
+        let all = words.peek().is_some_and(|next| is_word(next, "ALL"));
+        for name in ["INTERSECT", "EXCEPT"] {
+            if all && is_word(word, name) {
+                let place = word.span.start;
+                let message = format!(
+                    "{name} ALL is not supported; use {name} at Line: {}, Column: {}",
+                    place.line, place.column
+                );
+                return Err(ParserError::ParserError(message));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn is_query(keyword: Keyword) -> bool {
