@@ -15,7 +15,7 @@ use crate::Problem;
 use crate::catalog::{Catalog, Relation};
 use crate::context::Planner;
 use crate::declare::{declare, insert};
-use crate::lower::{Delivery, Lowerer, Order, Rel, presentable};
+use crate::lower::{Delivery, Lowerer, Rel, presentable};
 use crate::parse::parse;
 use crate::statement::{CreateSink, CreateView, Located, SinkInput, Statement};
 use crate::text::substitute;
@@ -233,7 +233,7 @@ fn run_job(
     views_read: &BTreeSet<String>,
     options: &CompileOptions,
 ) -> Result<Option<SinkMode>> {
-    let (rel, order) = lowerer.query(&job.plan, job.emit_on_close)?;
+    let (rel, presentation) = lowerer.query(&job.plan, job.emit_on_close, job.sink.is_some())?;
     if let Some(view) = &job.view {
         lowerer.views.insert(view.clone(), rel.clone());
     }
@@ -256,16 +256,7 @@ fn run_job(
         SinkMode::Final => Delivery::Final,
         SinkMode::Changelog => Delivery::Changelog,
     };
-    let order = match (order, delivery) {
-        (Order::Keys(keys), _) => keys,
-        (Order::Hidden, Delivery::Final) => {
-            return Err(DataFusionError::NotImplemented(
-                "ORDER BY something that is not in the SELECT list; select it too".to_owned(),
-            ));
-        }
-        (Order::Hidden, _) => Vec::new(),
-    };
-    lowerer.sink(&rel, order, spec, delivery, shape.single)?;
+    lowerer.sink(&rel, presentation, spec, delivery, shape.single)?;
     Ok(Some(mode))
 }
 

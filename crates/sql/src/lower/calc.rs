@@ -17,14 +17,15 @@ use crate::bin::Bin;
 impl Lowerer<'_> {
     pub(crate) fn projection(&mut self, projection: &Projection) -> Result<Rel> {
         let input = self.lower(&projection.input)?;
-        let schema = projection.input.schema();
-        let project = projection
-            .expr
-            .iter()
-            .zip(projection.schema.fields())
-            .map(|(e, f)| Ok((expr::compile(e, schema)?, Arc::clone(f))))
-            .collect::<Result<Vec<_>>>()?;
+        let project = self.items(projection)?;
         self.calc(input, None, Some(project))
+    }
+
+    /// The compiled columns of a projection.
+    pub(crate) fn items(&self, projection: &Projection) -> Result<Vec<Item>> {
+        let schema = projection.input.schema();
+        let items = projection.expr.iter().zip(projection.schema.fields());
+        items.map(|(e, f)| Ok((expr::compile(e, schema)?, Arc::clone(f)))).collect()
     }
 
     pub(crate) fn filter(&mut self, filter: &Filter) -> Result<Rel> {
@@ -123,7 +124,7 @@ impl Lowerer<'_> {
     }
 }
 
-type Item = (Expr, FieldRef);
+pub(crate) type Item = (Expr, FieldRef);
 type Fused = (Option<Expr>, Option<Vec<Item>>, Vec<NodeId>);
 
 /// `expr` over what `picked` reads instead of over `picked`.

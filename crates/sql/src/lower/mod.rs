@@ -50,10 +50,17 @@ pub(crate) enum Delivery {
 
 /// The ORDER BY of a whole query, over its own columns.
 #[derive(Clone, Debug)]
-pub(crate) enum Order {
+enum Order {
     Keys(Vec<OrderKey>),
     /// By something that is not in the SELECT list.
     Hidden,
+}
+
+/// What a sink of final rows does with them: sort, then project.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Presentation {
+    order: Vec<OrderKey>,
+    project: Option<Vec<(Expr, FieldRef)>>,
 }
 
 impl Order {
@@ -99,10 +106,14 @@ pub(crate) fn unsupported(what: impl Into<String>) -> DataFusionError {
 }
 
 impl Lowerer<'_> {
-    /// Lowers one query and its own ORDER BY.
-    pub fn query(&mut self, plan: &LogicalPlan, emit_on_close: bool) -> Result<(Rel, Order)> {
+    /// Lowers one query; for a sink also what its ORDER BY needs.
+    pub fn query(&mut self, plan: &LogicalPlan, emit_on_close: bool, for_sink: bool) -> Result<(Rel, Presentation)> {
         self.emit_on_close = emit_on_close;
-        let order = Order::of(plan);
+        let presentation = match Order::of(plan) {
+            Order::Keys(order) => Presentation { order, project: None },
+            Order::Hidden if for_sink => return self.sorted_below(plan),
+            Order::Hidden => Presentation::default(),
+        };
         let plan = match plan {
             LogicalPlan::Sort(sort) if sort.fetch.is_none() => sort.input.as_ref(),
             other => other,
@@ -110,18 +121,52 @@ impl Lowerer<'_> {
         let rel = self.lower(plan)?;
         let rel = self.settle(rel)?;
         let rel = if emit_on_close { self.gate(rel)? } else { rel };
-        Ok((self.presentable(rel)?, order))
+        Ok((self.presentable(rel)?, presentation))
+    }
+
+    /// A query sorted by what it does not select: the sink sorts, then projects.
+    fn sorted_below(&mut self, plan: &LogicalPlan) -> Result<(Rel, Presentation)> {
+        let hidden = || unsupported("this ORDER BY; compute what it sorts by in a subquery");
+        let (sorted, project) = match plan {
+            LogicalPlan::Projection(projection) => (projection.input.as_ref(), self.items(projection)?),
+            other => (other, picks(&(0..other.schema().fields().len()).collect::<Vec<_>>(), other.schema().inner())),
+        };
+        let (rel, order) = match (Order::of(sorted), sorted) {
+            (Order::Keys(order), LogicalPlan::Sort(sort)) if sort.fetch.is_none() => (self.lower(&sort.input)?, order),
+            (Order::Keys(order), _) => (self.lower(sorted)?, order),
+            (Order::Hidden, LogicalPlan::Sort(sort)) if sort.fetch.is_none() => {
+                let rel = self.lower(&sort.input)?;
+                let rel = self.settle(rel)?;
+                let schema = sort.input.schema();
+                let width = schema.fields().len();
+                let mut items = picks(&(0..width).collect::<Vec<_>>(), schema.inner());
+                let mut order = Vec::new();
+                for by in &sort.expr {
+                    let compiled = expr::compile(&by.expr, schema)?;
+                    let field =
+                        Field::new(format!("sort {}", items.len()), compiled.data_type(schema.as_arrow())?, true);
+                    order.push(OrderKey { column: items.len(), descending: !by.asc, nulls_first: by.nulls_first });
+                    items.push((compiled, Arc::new(field)));
+                }
+                (self.calc(rel, None, Some(items))?, order)
+            }
+            (Order::Hidden, _) => return Err(hidden()),
+        };
+        let rel = self.settle(rel)?;
+        let rel = if self.emit_on_close { self.gate(rel)? } else { rel };
+        Ok((rel, Presentation { order, project: Some(project) }))
     }
 
     /// Ends a query in a sink.
     pub fn sink(
         &mut self,
         rel: &Rel,
-        order: Vec<OrderKey>,
+        presentation: Presentation,
         spec: SinkSpec,
         delivery: Delivery,
         single: bool,
     ) -> Result<()> {
+        let Presentation { order, project } = presentation;
         let mut node = rel.node;
         let append_only = self.properties(node).append_only;
         if delivery == Delivery::Append && !append_only {
@@ -144,6 +189,11 @@ impl Lowerer<'_> {
             let mut properties = self.properties(node).clone();
             properties.append_only = true;
             node = self.builder.add(Operation::Collect { order: order.clone() }, vec![node], properties);
+        }
+        if project.is_some() {
+            let rel = self.fresh(node);
+            let rel = self.calc(rel, None, project)?;
+            node = self.presentable(rel)?.node;
         }
         self.builder.sink(SinkSpec { order, ..spec }, node);
         Ok(())
@@ -262,6 +312,15 @@ impl Lowerer<'_> {
         properties.distribution = if keys.is_empty() { Distribution::Single } else { Distribution::Hash(keys.clone()) };
         self.builder.add(Operation::Exchange { keys }, vec![node], properties)
     }
+}
+
+/// The columns `places` of `schema` as they are.
+fn picks(places: &[usize], schema: &SchemaRef) -> Vec<(Expr, FieldRef)> {
+    let pick = |c: &usize| {
+        let field = Arc::clone(&schema.fields()[*c]);
+        (Arc::new(Column::new(field.name(), *c)) as Expr, field)
+    };
+    places.iter().map(pick).collect()
 }
 
 /// `schema` in the types that every format and client knows.
