@@ -56,7 +56,7 @@ fn bids(schema: &SchemaRef, from: u64, rows: usize) -> RecordBatch {
     let auction = |i: u64| {
         let newest = i * 3 / 46;
         let r = random(i);
-        (if r % 2 == 0 { newest / 100 * 100 } else { newest.saturating_sub(r % 100) }) as i64
+        (if r.is_multiple_of(2) { newest / 100 * 100 } else { newest.saturating_sub(r % 100) }) as i64
     };
     let columns: Vec<ArrayRef> = vec![
         Arc::new(Int64Array::from_iter_values(ids.clone().map(auction))),

@@ -67,7 +67,11 @@ impl Rng {
     /// Short and long text from `n` values.
     pub(crate) fn text(&mut self, n: u64) -> Cell {
         let i = self.below(n);
-        Cell::Text(if i % 2 == 0 { format!("t{i}") } else { format!("a text that is longer than a view, {i}") })
+        Cell::Text(if i.is_multiple_of(2) {
+            format!("t{i}")
+        } else {
+            format!("a text that is longer than a view, {i}")
+        })
     }
 }
 
@@ -177,12 +181,15 @@ pub(crate) fn header(epoch: u64, watermark: Watermark, wall_clock: i64) -> Epoch
     EpochHeader { epoch: Epoch(epoch), wall_clock, sources: vec![source], checkpoint: false }
 }
 
+/// Makes a row for an epoch.
+pub(crate) type MakeRow<'a> = Box<dyn FnMut(&mut Rng, u64) -> Option<Row> + 'a>;
+
 /// One port of a random history.
 pub(crate) struct PortSpec<'a> {
     pub schema: SchemaRef,
     pub retracts: bool,
     /// Makes a row for an epoch; `None`: no row this time.
-    pub row: Box<dyn FnMut(&mut Rng, u64) -> Option<Row> + 'a>,
+    pub row: MakeRow<'a>,
 }
 
 /// A random history: each epoch has up to `per_epoch` changes a port, cut into random batches. Rows are retracted

@@ -108,8 +108,7 @@ impl<'a> Driver<'a> {
         let sinks = (0..shared.plan.sinks.len()).map(|s| (shared.sinks)(s, index)).collect::<Result<Vec<_>>>()?;
         let headers = Headers::default();
         let context = Context { headers: headers.clone(), failure: shared.failure.clone() };
-        let rendered =
-            worker.dataflow(|scope| render(scope.clone(), &shared.plan, sinks, info, &context, &shared.stats))?;
+        let rendered = worker.dataflow(|scope| render(scope, &shared.plan, sinks, info, &context, &shared.stats))?;
         let feeds = rendered.inputs.into_iter().enumerate().map(|(i, (rows, dead))| {
             let spec = shared.plan.sources[i].clone();
             FeedSource::new(spec, Arc::clone(&shared.sources[i]), Arc::clone(&shared.queues[i]), rows, dead, i)

@@ -264,7 +264,7 @@ mod tests {
         while started.elapsed().as_millis() < 300 {
             match reader.poll(1000).expect("polls") {
                 Polled::Rows { rows: batch, .. } => rows += batch.num_rows(),
-                Polled::Idle => std::thread::sleep(std::time::Duration::from_millis(1)),
+                Polled::Idle => std::thread::park_timeout(std::time::Duration::from_millis(1)),
                 Polled::End => panic!("an unbounded source does not end"),
             }
         }

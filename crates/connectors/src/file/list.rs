@@ -130,7 +130,7 @@ mod tests {
         for (path, part) in [
             (format!("{root}/none.csv"), "does not exist"),
             (format!("{root}/*.csv"), "no file matches"),
-            (root.clone(), "has no files"),
+            (root, "has no files"),
         ] {
             let message = list(&parse(&path, &[])).expect_err("nothing there").to_string();
             assert!(message.contains(part), "{message}");

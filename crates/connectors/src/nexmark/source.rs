@@ -288,7 +288,10 @@ mod tests {
         let mut reader = source.open(&source.splits().expect("splits")[0], Offset(0)).expect("opens");
         // The first cycle begins with a person and three auctions: no bid before 80 ms have passed.
         assert!(matches!(reader.poll(100).expect("polls"), Polled::Idle));
-        std::thread::sleep(std::time::Duration::from_millis(150));
+        let later = std::time::Instant::now() + std::time::Duration::from_millis(150);
+        while std::time::Instant::now() < later {
+            std::thread::park_timeout(std::time::Duration::from_millis(150));
+        }
         match reader.poll(100).expect("polls") {
             Polled::Rows { rows, .. } => assert!((1..=50).contains(&rows.num_rows())),
             other => panic!("bids are due, got {other:?}"),
