@@ -204,6 +204,7 @@ impl Script {
                 return None;
             }
         };
+        let mut sources_planned = true;
         for (name, columns) in &read.sources {
             let added = match self.catalog.get(name) {
                 Ok(Relation::Source(entry)) => lowerer.add_source(&entry, columns),
@@ -211,7 +212,12 @@ impl Script {
             };
             if let Err(error) = added {
                 problems.push(problem(&error, (0, 0)));
+                sources_planned = false;
             }
+        }
+        // Without its sources no query can be planned.
+        if !sources_planned {
+            return None;
         }
         let mut modes = Vec::new();
         for job in &self.jobs {

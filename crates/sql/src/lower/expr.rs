@@ -22,6 +22,23 @@ pub(crate) fn compile(expr: &Logical, schema: &DFSchema) -> Result<Expr> {
     compiled.transform_up(|e| Ok(ours(e))).data()
 }
 
+/// Compiles `expr` for a `place` that has no clock of its own: there `now()` would not be the epoch's time.
+///
+/// # Errors
+/// The expression reads `now()`.
+pub(crate) fn compile_timeless(expr: &Logical, schema: &DFSchema, place: &str) -> Result<Expr> {
+    let compiled = compile(expr, schema)?;
+    if reads_now(&compiled) {
+        return Err(unsupported(format!("now() in {place}; compute it in a subquery's SELECT list")));
+    }
+    Ok(compiled)
+}
+
+/// The expression reads the clock somewhere.
+pub(crate) fn reads_now(expr: &Expr) -> bool {
+    expr.downcast_ref::<Now>().is_some() || expr.children().into_iter().any(reads_now)
+}
+
 /// `now()` reads the epoch's clock; integer arithmetic that overflows is an error, not a wrong number.
 fn ours(expr: Expr) -> Transformed<Expr> {
     if expr.downcast_ref::<ScalarFunctionExpr>().is_some_and(|f| f.name() == NOW) {

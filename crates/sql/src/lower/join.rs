@@ -43,7 +43,11 @@ impl Lowerer<'_> {
         let left_total = left.rel.lineage.len();
         let mut conditions = Vec::new();
         if let Some(filter) = &join.filter {
-            conditions.push(widen(expr::compile(filter, &both)?, left.width, left_total - left.width)?);
+            conditions.push(widen(
+                expr::compile_timeless(filter, &both, "a join condition")?,
+                left.width,
+                left_total - left.width,
+            )?);
         }
         conditions.extend(left_filter.map(|c| Arc::new(Column::new("left filter", c)) as Expr));
         conditions.extend(right_filter.map(|c| Arc::new(Column::new("right filter", left_total + c)) as Expr));

@@ -78,7 +78,7 @@ impl Lowerer<'_> {
         for condition in split_conjunction(&predicate) {
             match age_limit(condition) {
                 Some(limit) => temporal.push(limit),
-                None if reads_now(condition) => {
+                None if expr::reads_now(condition) => {
                     return Err(unsupported("now() in WHERE other than column > now() - INTERVAL '…'"));
                 }
                 None => rest.push(Arc::clone(condition)),
@@ -110,10 +110,6 @@ fn frame(e: &Logical) -> Result<&datafusion::logical_expr::expr::WindowFunction>
 fn mentions_now(e: &Logical) -> bool {
     use datafusion::common::tree_node::TreeNode;
     e.exists(|e| Ok(matches!(e, Logical::ScalarFunction(f) if f.func.name() == crate::functions::NOW))).unwrap_or(false)
-}
-
-fn reads_now(e: &Expr) -> bool {
-    e.downcast_ref::<Now>().is_some() || e.children().into_iter().any(reads_now)
 }
 
 /// `(column, age)` of `column + a > now() + b`: the row leaves when `column + age <= now()`.

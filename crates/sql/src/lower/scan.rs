@@ -136,7 +136,7 @@ impl Lowerer<'_> {
             .map(|(field, e)| {
                 let e = datafusion::logical_expr::cast(e, field.data_type().clone());
                 let e = self.planner.coerce(e, &narrow_df)?;
-                Ok((field, expr::compile(&e, &narrow_df)?))
+                Ok((field, expr::compile_timeless(&e, &narrow_df, "a generated column")?))
             })
             .collect::<Result<Vec<_>>>()?;
         let mut fields: Vec<_> = narrow.fields().iter().cloned().collect();
@@ -196,7 +196,7 @@ pub(crate) fn evaluate_values(values: &Values) -> Result<RecordBatch> {
     let mut columns: Vec<Vec<ArrayRef>> = vec![Vec::new(); values.schema.fields().len()];
     for row in &values.values {
         for ((cell, column), field) in row.iter().zip(&mut columns).zip(values.schema.fields()) {
-            let value = expr::compile(cell, &nothing)?.evaluate(&one)?.into_array(1)?;
+            let value = expr::compile_timeless(cell, &nothing, "VALUES")?.evaluate(&one)?.into_array(1)?;
             column.push(arrow::compute::cast(&value, field.data_type())?);
         }
     }
