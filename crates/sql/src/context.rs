@@ -20,6 +20,8 @@ use datafusion::sql::sqlparser::ast::{self, Query, Statement};
 
 use crate::catalog::{Catalog, PlannedTable, Relation};
 use crate::functions;
+use crate::marks::Marks;
+use crate::scalar::single_rows;
 use crate::types::PostgresTypes;
 use crate::window_table::WindowPlanner;
 
@@ -28,6 +30,7 @@ pub(crate) struct Planner {
     state: SessionState,
     relation_planners: Vec<Arc<dyn RelationPlanner>>,
     types: Arc<dyn TypePlanner>,
+    marks: Marks,
 }
 
 impl Planner {
@@ -38,9 +41,18 @@ impl Planner {
         options.sql_parser.collect_spans = true;
         options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
         options.execution.time_zone = Some("+00:00".to_owned());
-        let mut state = SessionStateBuilder::new_with_default_features().with_config(config).build();
+        let mut state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_expr_planners(vec![Arc::new(functions::Operators)])
+            .with_default_features()
+            .build();
         functions::register(&mut state);
-        Self { state, relation_planners: vec![Arc::new(WindowPlanner)], types: Arc::new(PostgresTypes) }
+        Self {
+            state,
+            relation_planners: vec![Arc::new(WindowPlanner)],
+            types: Arc::new(PostgresTypes),
+            marks: Marks::default(),
+        }
     }
 
     fn options() -> ParserOptions {
@@ -59,8 +71,9 @@ impl Planner {
     /// The plan of a query as written, types resolved.
     pub fn bind(&self, catalog: &Catalog, query: &Query) -> Result<LogicalPlan> {
         let names = Names { planner: self, catalog };
-        SqlToRel::new_with_options(&names, Self::options())
-            .sql_statement_to_plan(Statement::Query(Box::new(query.clone())))
+        let plan = SqlToRel::new_with_options(&names, Self::options())
+            .sql_statement_to_plan(Statement::Query(Box::new(query.clone())))?;
+        self.marks.put_in(single_rows(plan)?)
     }
 
     pub fn optimize(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
@@ -82,6 +95,7 @@ impl Planner {
 
     /// An expression with the casts that its operands need.
     pub fn coerce(&self, expr: Expr, schema: &DFSchema) -> Result<Expr> {
+        let expr = functions::meant(expr, schema, self.state.config_options())?;
         let context = SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build();
         ExprSimplifier::new(context).coerce(expr, schema)
     }

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
-use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit};
 use datafusion::common::DFSchema;
 use datafusion::error::{DataFusionError, Result};
@@ -15,6 +14,7 @@ use thalweg_plan::WatermarkSpec;
 use crate::catalog::{Catalog, SourceEntry};
 use crate::compile::{Connectors, plan_error};
 use crate::context::Planner;
+use crate::functions::assign;
 use crate::lower::evaluate_values;
 use crate::parse::normalized;
 use crate::statement::CreateSource;
@@ -153,10 +153,9 @@ pub(crate) fn insert(
     if let Some(unknown) = names.iter().find(|n| table.declared.index_of(n).is_err()) {
         return Err(DataFusionError::Plan(format!("column {unknown} of table {} does not exist", table.name)));
     }
-    let strict = CastOptions { safe: false, ..CastOptions::default() };
     let cell = |field: &FieldRef| -> Result<ArrayRef> {
         Ok(match names.iter().position(|n| n == field.name()) {
-            Some(i) => cast_with_options(rows.column(i), field.data_type(), &strict)?,
+            Some(i) => assign(rows.column(i), field.data_type())?,
             None => new_null_array(field.data_type(), rows.num_rows()),
         })
     };

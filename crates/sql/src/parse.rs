@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use thalweg_core::Options;
 
 use crate::Problem;
+use crate::spelling::as_postgres_reads;
 use crate::statement::{ColumnDef, CreateSink, CreateSource, CreateView, Located, SinkInput, Statement};
 
 type Result<T> = std::result::Result<T, ParserError>;
@@ -54,11 +55,11 @@ fn parse_one(dialect: &PostgreSqlDialect, tokens: &[TokenWithSpan]) -> Result<St
     } else if p.parse_keywords(&[Keyword::INSERT, Keyword::INTO]) {
         let table = name(&mut p)?;
         let columns = if p.peek_token().token == Token::LParen { names_in_parentheses(&mut p)? } else { Vec::new() };
-        Statement::Insert { table, columns, rows: p.parse_query()? }
+        Statement::Insert { table, columns, rows: query(&mut p)? }
     } else if matches!(&p.peek_token().token, Token::LParen)
         || matches!(&p.peek_token().token, Token::Word(w) if is_query(w.keyword))
     {
-        Statement::Query(p.parse_query()?)
+        Statement::Query(query(&mut p)?)
     } else {
         return p.expected(
             "CREATE SOURCE, CREATE TABLE, CREATE VIEW, CREATE MATERIALIZED VIEW, CREATE SINK, INSERT or SELECT",
@@ -179,7 +180,7 @@ fn parse_create(p: &mut Parser, options: Vec<(String, String)>, emit_on_close: b
         let from = if p.parse_keyword(Keyword::FROM) {
             SinkInput::Relation(self::name(p)?)
         } else if p.parse_keyword(Keyword::AS) {
-            SinkInput::Query(p.parse_query()?)
+            SinkInput::Query(query(p)?)
         } else {
             return p.expected("FROM relation or AS query", p.peek_token());
         };
@@ -193,7 +194,7 @@ fn parse_view(p: &mut Parser, materialized: bool, emit_on_close: bool) -> Result
     let name = name(p)?;
     let columns = if p.peek_token().token == Token::LParen { names_in_parentheses(p)? } else { Vec::new() };
     p.expect_keyword(Keyword::AS)?;
-    let query: Box<Query> = p.parse_query()?;
+    let query = query(p)?;
     Ok(Statement::CreateView(CreateView { name, materialized, columns, query, emit_on_close }))
 }
 
@@ -235,7 +236,7 @@ fn parse_columns(p: &mut Parser, source: &mut CreateSource) -> Result<()> {
             p.expect_keyword(Keyword::FOR)?;
             let column = p.parse_identifier()?;
             p.expect_keyword(Keyword::AS)?;
-            source.watermark = Some((column, p.parse_expr()?));
+            source.watermark = Some((column, expression(p)?));
         } else if p.parse_keywords(&[Keyword::PRIMARY, Keyword::KEY]) {
             source.primary_key = names_in_parentheses(p)?;
         } else if p.peek_token().token == Token::Mul {
@@ -266,7 +267,7 @@ fn parse_column(p: &mut Parser, source: &mut CreateSource) -> Result<()> {
         } else if p.parse_keywords(&[Keyword::PRIMARY, Keyword::KEY]) {
             source.primary_key = vec![column.name.clone()];
         } else if p.parse_keyword(Keyword::AS) {
-            column.generated = Some(parse_generated(p)?);
+            column.generated = Some(expression(p)?);
         } else {
             break;
         }
@@ -278,8 +279,16 @@ fn parse_column(p: &mut Parser, source: &mut CreateSource) -> Result<()> {
     Ok(())
 }
 
-fn parse_generated(p: &mut Parser) -> Result<Expr> {
-    p.parse_expr()
+fn query(p: &mut Parser) -> Result<Box<Query>> {
+    let mut query = p.parse_query()?;
+    as_postgres_reads(query.as_mut())?;
+    Ok(query)
+}
+
+fn expression(p: &mut Parser) -> Result<Expr> {
+    let mut expr = p.parse_expr()?;
+    as_postgres_reads(&mut expr)?;
+    Ok(expr)
 }
 
 fn parse_options(p: &mut Parser) -> Result<Vec<(String, String)>> {

@@ -1,5 +1,16 @@
 //! Functions that DataFusion lacks or that must not be folded at planning time. It must not know plans.
 
+mod casts;
+mod checked;
+mod datetime;
+mod from_text;
+mod intervals;
+mod json;
+mod math;
+mod ranks;
+mod rewrite;
+mod scaled;
+mod simple;
 mod to_char;
 
 use std::sync::Arc;
@@ -11,6 +22,10 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 
 use crate::types::UTC;
 
+pub(crate) use casts::assign;
+pub(crate) use datetime::at_time_zone_call;
+pub(crate) use intervals::{SPAN, interval_in_words};
+pub(crate) use rewrite::{Operators, meant};
 pub(crate) use to_char::{TO_CHAR, Template};
 
 /// `now()` as a marker: lowering puts the epoch's clock in its place, so that it is one value an epoch.
@@ -51,9 +66,39 @@ impl ScalarUDFImpl for EpochNow {
     }
 }
 
+/// Two columns, a value and how many rows it is one of: the value, or an error when there are several.
+pub(crate) fn only_row() -> ScalarUDF {
+    let returns = |types: &[DataType]| Ok(types[0].clone());
+    simple::any("only_row", 2, returns, crate::scalar::checked_value)
+}
+
 /// Adds ours to `state`, in the place of DataFusion's where both exist.
 pub(crate) fn register(state: &mut SessionState) {
     // Registering cannot fail: it returns what was there before.
+    json::register(state);
+    ranks::register(state);
     let _ = state.register_udf(now());
     let _ = state.register_udf(Arc::new(to_char::to_char()));
+    let _ = state.register_function_rewrite(Arc::new(rewrite::Meaning));
+    let ours = [math::modulo(), math::width_bucket(), datetime::at_time_zone()];
+    for function in ours.into_iter().chain(replaced(state)) {
+        let _ = state.register_udf(Arc::new(function));
+    }
+    let _ = state.register_udf(Arc::clone(&datetime::DATE_PART));
+    for (name, alias) in [("bool_and", "every"), ("var_samp", "variance")] {
+        if let Ok(aggregate) = state.udaf(name) {
+            let _ = state.register_udaf(Arc::new(aggregate.as_ref().clone().with_aliases([alias])));
+        }
+    }
+}
+
+/// DataFusion's functions under one more name, or with PostgreSQL's errors and templates.
+fn replaced(state: &SessionState) -> Vec<ScalarUDF> {
+    let known = |name: &str| state.scalar_functions().get(name).cloned();
+    let sign = known("signum").map(|signum| signum.as_ref().clone().with_aliases(["sign"]));
+    let ceiling = known("ceil").map(|ceil| scaled::scaled(ceil).with_aliases(["ceiling"]));
+    let scaled = ["floor", "trunc"].into_iter().filter_map(known).map(scaled::scaled);
+    let checked = checked::NAMES.into_iter().filter_map(known).map(checked::checked);
+    let from_text = ["to_date", "to_timestamp"].into_iter().filter_map(known).map(datetime::from_text);
+    sign.into_iter().chain(ceiling).chain(scaled).chain(checked).chain(from_text).collect()
 }

@@ -63,7 +63,7 @@ impl ScalarUDFImpl for ToChar {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     Year4,
     Year2,
     Month,
@@ -155,6 +155,10 @@ impl Template {
             }
         }
         Ok(Self { parts })
+    }
+
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
     }
 
     /// Two times give the same text exactly when they are in the same day.

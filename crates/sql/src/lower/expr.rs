@@ -2,24 +2,35 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, Schema};
 use datafusion::common::DFSchema;
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result;
 use datafusion::execution::context::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr as Logical, Operator, SortExpr};
-use datafusion::physical_expr::expressions::BinaryExpr;
+use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr};
 use datafusion::physical_expr::{ScalarFunctionExpr, create_physical_expr};
 use thalweg_plan::{Expr, Now, OrderKey};
 
 use super::unsupported;
-use crate::functions::NOW;
+use crate::functions::{NOW, SPAN};
 use crate::window_table::position;
 
 /// Compiles `expr` over the columns of `schema`.
 pub(crate) fn compile(expr: &Logical, schema: &DFSchema) -> Result<Expr> {
     let compiled = create_physical_expr(expr, schema, &ExecutionProps::new(), &PhysicalPlanningContext::default())?;
     compiled.transform_up(|e| Ok(ours(e))).data()
+}
+
+/// `column` of `schema` as a value of type `to`; the difference of two timestamps is an interval of days and a time.
+pub(crate) fn cast_column(column: Expr, schema: &Schema, to: &DataType) -> Result<Expr> {
+    if matches!(column.data_type(schema)?, DataType::Duration(_)) && matches!(to, DataType::Interval(_)) {
+        let options = Arc::new(ConfigOptions::default());
+        return Ok(Arc::new(ScalarFunctionExpr::try_new(Arc::clone(&SPAN), vec![column], schema, options)?));
+    }
+    Ok(Arc::new(CastExpr::new(column, to.clone(), None)))
 }
 
 /// Compiles `expr` for a `place` that has no clock of its own: there `now()` would not be the epoch's time.

@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{JoinType, NullEquality};
 use datafusion::error::Result;
-use datafusion::logical_expr::{Expr as Logical, Join, LogicalPlan, Operator};
+use datafusion::logical_expr::{Expr as Logical, Join, LogicalPlan, LogicalPlanBuilder, Operator, lit};
 use datafusion::physical_expr::expressions::{BinaryExpr, Column};
 use datafusion::physical_expr::{conjunction, split_conjunction};
 use thalweg_plan::{Bound, Distribution, Expr, JoinExpiry, JoinKind, Operation, Properties};
@@ -26,9 +26,8 @@ impl Lowerer<'_> {
             JoinType::LeftAnti => JoinKind::LeftAnti,
             JoinType::RightSemi => JoinKind::RightSemi,
             JoinType::RightAnti => JoinKind::RightAnti,
-            JoinType::LeftMark | JoinType::RightMark => {
-                return Err(unsupported("EXISTS or IN (SELECT …) inside OR or CASE; use UNION or a LEFT JOIN"));
-            }
+            JoinType::LeftMark => return self.mark_join(join),
+            JoinType::RightMark => return Err(unsupported("EXISTS or IN (SELECT …) here; use UNION or a LEFT JOIN")),
         };
         if join.null_aware {
             return self.not_in(join);
@@ -81,6 +80,7 @@ impl Lowerer<'_> {
             });
         }
         let rel = if project.len() == width { rel } else { self.calc(rel, None, Some(project))? };
+        let rel = self.with_some_column(rel)?;
         Ok(Side { rel, width, keys: places })
     }
 
@@ -214,6 +214,18 @@ impl Lowerer<'_> {
         Ok(Some(column))
     }
 
+    /// EXISTS inside OR: each left row with whether it found one.
+    fn mark_join(&mut self, join: &Join) -> Result<Rel> {
+        let half = |join_type, found: bool| {
+            let half = Join { join_type, schema: Arc::clone(join.left.schema()), ..join.clone() };
+            let columns = half.schema.columns().into_iter().map(Logical::Column);
+            let mark = join.schema.field(join.schema.fields().len() - 1).name();
+            let items: Vec<_> = columns.chain([lit(found).alias(mark)]).collect();
+            LogicalPlanBuilder::from(LogicalPlan::Join(half)).project(items)?.build().map(Arc::new)
+        };
+        self.union(&[half(JoinType::LeftSemi, true)?, half(JoinType::LeftAnti, false)?], &join.schema)
+    }
+
     /// `x NOT IN (SELECT y …)`: no row when y has a null; a null x only when there is no y at all.
     fn not_in(&mut self, join: &Join) -> Result<Rel> {
         let [(x, y)] = join.on.as_slice() else {
@@ -223,7 +235,6 @@ impl Lowerer<'_> {
             return Err(unsupported("a correlated NOT IN (SELECT …); use NOT EXISTS"));
         }
         use datafusion::functions_aggregate::expr_fn::count;
-        use datafusion::logical_expr::{LogicalPlanBuilder, lit};
         let anti = Join { null_aware: false, ..join.clone() };
         let facts = LogicalPlanBuilder::from(join.right.as_ref().clone())
             .aggregate(

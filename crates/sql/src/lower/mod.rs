@@ -3,6 +3,7 @@
 
 mod aggregate;
 mod calc;
+mod columns;
 mod expr;
 mod join;
 mod over;
@@ -13,11 +14,11 @@ mod window;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, Schema, SchemaRef, TimeUnit};
 use datafusion::common::{DFSchema, DFSchemaRef};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Distinct, LogicalPlan};
-use datafusion::physical_expr::expressions::{CastExpr, Column};
+use datafusion::physical_expr::expressions::Column;
 use thalweg_plan::{Distribution, Expr, NodeId, Operation, OrderKey, Plan, PlanBuilder, Properties, SinkSpec};
 
 use crate::context::Planner;
@@ -137,18 +138,13 @@ impl Lowerer<'_> {
             (Order::Hidden, LogicalPlan::Sort(sort)) if sort.fetch.is_none() => {
                 let rel = self.lower(&sort.input)?;
                 let rel = self.settle(rel)?;
-                let schema = sort.input.schema();
-                let width = schema.fields().len();
-                let mut items = picks(&(0..width).collect::<Vec<_>>(), schema.inner());
-                let mut order = Vec::new();
-                for by in &sort.expr {
-                    let compiled = expr::compile(&by.expr, schema)?;
-                    let field =
-                        Field::new(format!("sort {}", items.len()), compiled.data_type(schema.as_arrow())?, true);
-                    order.push(OrderKey { column: items.len(), descending: !by.asc, nulls_first: by.nulls_first });
-                    items.push((compiled, Arc::new(field)));
-                }
-                (self.calc(rel, None, Some(items))?, order)
+                self.with_sort_columns(rel, &sort.expr, sort.input.schema())?
+            }
+            (Order::Hidden, LogicalPlan::Sort(sort)) => self.first_sorted(sort, 0, sort.fetch.unwrap_or(usize::MAX))?,
+            (Order::Hidden, LogicalPlan::Limit(limit)) => {
+                let LogicalPlan::Sort(sort) = limit.input.as_ref() else { return Err(hidden()) };
+                let (skip, fetch) = top_n::skip_and_fetch(limit)?;
+                self.first_sorted(sort, skip, fetch)?
             }
             (Order::Hidden, _) => return Err(hidden()),
         };
@@ -263,11 +259,11 @@ impl Lowerer<'_> {
             let expr = if from.field(i).data_type() == field.data_type() {
                 column
             } else {
-                Arc::new(CastExpr::new(column, field.data_type().clone(), None)) as Expr
+                expr::cast_column(column, &from, field.data_type())?
             };
-            (expr, Arc::clone(field))
+            Ok((expr, Arc::clone(field)))
         });
-        let project = project.collect();
+        let project = project.collect::<Result<_>>()?;
         self.calc(rel, None, Some(project))
     }
 
@@ -344,6 +340,7 @@ fn presentable_type(data_type: &DataType) -> Option<DataType> {
         DataType::Timestamp(unit, Some(zone)) if *unit != TimeUnit::Microsecond || zone.as_ref() != UTC => {
             DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into()))
         }
+        DataType::Duration(_) => DataType::Interval(IntervalUnit::MonthDayNano),
         DataType::Null => DataType::Utf8View,
         _ => return None,
     })

@@ -12,8 +12,7 @@ use datafusion::physical_planner::create_window_expr;
 use thalweg_plan::{Expr, Now, Operation, OverCall, Properties};
 
 use super::calc::{as_column, shifted};
-use super::{Lowerer, Rel, expr, unsupported};
-use crate::window_table::position;
+use super::{Lowerer, Rel, expr, schema_of, unsupported};
 
 impl Lowerer<'_> {
     pub(crate) fn over(&mut self, window: &Window) -> Result<Rel> {
@@ -29,15 +28,9 @@ impl Lowerer<'_> {
                 return Err(unsupported("window functions of different PARTITION BY or ORDER BY in one step"));
             }
         }
-        let partition = first
-            .params
-            .partition_by
-            .iter()
-            .map(|e| {
-                position(schema, e).map_err(|_| unsupported(format!("PARTITION BY {e}; compute it in a subquery")))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let order = expr::order_keys(&first.params.order_by, schema)?;
+        let width = schema.fields().len();
+        let (rel, partition) = self.with_columns(rel, &first.params.partition_by, schema)?;
+        let (rel, order) = self.with_sort_columns(rel, &first.params.order_by, schema)?;
         let calls = window
             .window_expr
             .iter()
@@ -47,14 +40,17 @@ impl Lowerer<'_> {
                 Ok(OverCall { function })
             })
             .collect::<Result<Vec<_>>>()?;
+        let calls_made = calls.len();
         let node = self.exchange(rel.node, partition.clone());
         let input = self.properties(node);
-        let mut bounds = vec![None; window.schema.fields().len()];
+        let results = &window.schema.fields()[width..];
+        let fields: Vec<_> = input.schema.fields().iter().chain(results).cloned().collect();
+        let mut bounds = vec![None; fields.len()];
         for column in &partition {
             bounds[*column] = input.bounds[*column].clone();
         }
         let properties = Properties {
-            schema: Arc::clone(window.schema.inner()),
+            schema: schema_of(&fields),
             append_only: false,
             key: input.key.clone(),
             distribution: input.distribution.clone(),
@@ -64,7 +60,7 @@ impl Lowerer<'_> {
         let node = self.builder.add(Operation::Over { partition, order, calls }, vec![node], properties);
         let mut out = self.fresh(node);
         out.lineage[..rel.lineage.len()].clone_from_slice(&rel.lineage);
-        Ok(out)
+        self.without_computed(out, width, calls_made)
     }
 
     /// `WHERE ts > now() - INTERVAL …`: rows leave as time passes.

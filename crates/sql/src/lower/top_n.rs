@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 use thalweg_plan::{Expr, Operation, OrderKey, Properties, WindowClose};
 
 use super::calc::columns_read;
-use super::{Lowerer, Rel, expr, schema_of, unsupported};
+use super::{Lowerer, Rel, schema_of, unsupported};
 use crate::window_table::position;
 
 impl Lowerer<'_> {
@@ -44,17 +44,11 @@ impl Lowerer<'_> {
         let input = self.lower(&window.input)?;
         let input = self.settle(input)?;
         let input_schema = window.input.schema();
-        let partition = call
-            .partition_by
-            .iter()
-            .map(|e| {
-                position(input_schema, e)
-                    .map_err(|_| unsupported(format!("PARTITION BY {e}; compute it in a subquery")))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let order = expr::order_keys(call.order_by, input_schema)?;
+        let (input, partition) = self.with_columns(input, call.partition_by, input_schema)?;
+        let (input, order) = self.with_sort_columns(input, call.order_by, input_schema)?;
         let rank = Arc::clone(&window.schema.fields()[rank_column]);
         let rel = self.top_n(input, partition, order, 0, limit, Some(rank));
+        let rel = self.without_computed(rel, rank_column, 1)?;
         match conjunction(rest) {
             None => Ok(Some(rel)),
             Some(rest) => self.filter_rel(rel, &rest, &filter.input).map(Some),
@@ -161,11 +155,7 @@ impl Lowerer<'_> {
     }
 
     pub(crate) fn limit(&mut self, limit: &Limit) -> Result<Rel> {
-        let (SkipType::Literal(skip), FetchType::Literal(fetch)) = (limit.get_skip_type()?, limit.get_fetch_type()?)
-        else {
-            return Err(unsupported("LIMIT and OFFSET that are not constants"));
-        };
-        let fetch = fetch.unwrap_or(usize::MAX - skip);
+        let (skip, fetch) = skip_and_fetch(limit)?;
         match limit.input.as_ref() {
             LogicalPlan::Sort(sort) => self.sorted_rows(sort, skip, fetch),
             other => {
@@ -177,15 +167,32 @@ impl Lowerer<'_> {
     }
 
     fn sorted_rows(&mut self, sort: &Sort, skip: usize, fetch: usize) -> Result<Rel> {
+        let (rel, _) = self.first_sorted(sort, skip, fetch)?;
+        self.without_computed(rel, sort.input.schema().fields().len(), 0)
+    }
+
+    /// The first rows with the columns that they are sorted by, also those that the query does not have.
+    pub(super) fn first_sorted(&mut self, sort: &Sort, skip: usize, fetch: usize) -> Result<(Rel, Vec<OrderKey>)> {
         let rel = self.lower(&sort.input)?;
         let rel = self.settle(rel)?;
-        let order = expr::order_keys(&sort.expr, sort.input.schema())?;
-        Ok(self.top_n(rel, Vec::new(), order, skip, fetch, None))
+        let (rel, order) = self.with_sort_columns(rel, &sort.expr, sort.input.schema())?;
+        Ok((self.top_n(rel, Vec::new(), order.clone(), skip, fetch, None), order))
     }
 
     /// LIMIT without an order: any rows will do.
     pub(crate) fn first_rows(&mut self, rel: Rel, skip: usize, fetch: usize) -> Result<Rel> {
-        Ok(self.top_n(rel, Vec::new(), Vec::new(), skip, fetch, None))
+        let width = rel.lineage.len();
+        let rel = self.with_some_column(rel)?;
+        let rel = self.top_n(rel, Vec::new(), Vec::new(), skip, fetch, None);
+        self.without_computed(rel, width, 0)
+    }
+}
+
+/// OFFSET and LIMIT.
+pub(super) fn skip_and_fetch(limit: &Limit) -> Result<(usize, usize)> {
+    match (limit.get_skip_type()?, limit.get_fetch_type()?) {
+        (SkipType::Literal(skip), FetchType::Literal(fetch)) => Ok((skip, fetch.unwrap_or(usize::MAX - skip))),
+        _ => Err(unsupported("LIMIT and OFFSET that are not constants")),
     }
 }
 
