@@ -1,4 +1,4 @@
-//! Delimited text: `cargo +nightly fuzz run csv`.
+//! Delimited text: `fuzz/run.sh 60 csv`. It must not know what is promised.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| thalweg_formats::smoke::csv(bytes));

@@ -1,4 +1,4 @@
-//! JSON lines: `cargo +nightly fuzz run json`.
+//! JSON lines: `fuzz/run.sh 60 json`. It must not know what is promised.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| thalweg_formats::smoke::json(bytes));

@@ -207,21 +207,8 @@ impl Decoder for CsvDecoder {
 impl CsvDecoder {
     /// A record of input that has invalid UTF-8 somewhere, perhaps in it: its extent is found first, then checked.
     fn doubtful(&mut self, bytes: &[u8], start: usize, last: bool) -> Record {
-        let mut inside = false;
-        let mut end = None;
-        let mut at = start;
-        while let Some(length) = memchr2(b'"', b'\n', &bytes[at..]) {
-            at += length + 1;
-            if bytes[at - 1] == b'"' {
-                inside = !inside;
-            } else if !inside {
-                end = Some(at);
-                break;
-            }
-        }
-        let end = match end {
+        let end = match self.extent(bytes, start) {
             Some(end) => end,
-            None if last && !inside => bytes.len(),
             None if last => return Record::Faulty(None, Fault("a quote is not closed")),
             None => return Record::Partial,
         };
@@ -229,6 +216,31 @@ impl CsvDecoder {
             return Record::Faulty(None, Fault("not valid UTF-8"));
         }
         self.record(bytes, start, end, true)
+    }
+
+    /// Where the record at `start` ends, by the rules of `record`: a quote opens a field only at its beginning. `None`
+    /// when a quote is not closed.
+    fn extent(&self, bytes: &[u8], start: usize) -> Option<usize> {
+        let mut at = start;
+        loop {
+            if bytes.get(at) == Some(&b'"') {
+                at += 1;
+                loop {
+                    at += memchr(b'"', &bytes[at..])? + 1;
+                    if bytes.get(at) != Some(&b'"') {
+                        break;
+                    }
+                    at += 1;
+                }
+            }
+            match memchr2(self.layout.style.delimiter, b'\n', &bytes[at..]) {
+                None => return Some(bytes.len()),
+                Some(length) => at += length + 1,
+            }
+            if bytes[at - 1] == b'\n' {
+                return Some(at);
+            }
+        }
     }
 
     fn take_back(&mut self, rows: usize) {

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::{CsvDecoder, CsvEncoder, CsvLayout, CsvStyle, Decoder, Input, JsonDecoder, JsonEncoder};
@@ -90,6 +90,9 @@ fn all<D: Decoder>(decoder: &mut D, bytes: &[u8], at_once: usize) -> (RecordBatc
         let decoded = decoder.decode(input, at_once).expect("input never fails as a whole");
         assert!(decoded.consumed > 0, "the last piece is always consumed");
         assert!(decoded.dead.iter().all(|d| bytes[d.offset as usize..].starts_with(&d.raw)), "raw bytes as they came");
+        for column in decoded.rows.columns() {
+            column.to_data().validate_full().expect("columns are made without Arrow's checks, and pass them");
+        }
         at += decoded.consumed;
         dead.extend(decoded.dead.iter().map(|d| d.offset));
         batches.push(decoded.rows);

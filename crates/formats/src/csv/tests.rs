@@ -73,6 +73,17 @@ fn bad_records_do_not_take_good_ones_with_them() {
     }
 }
 
+/// Found by the fuzz target: with invalid UTF-8 elsewhere in the input such a quote was taken for an opening one.
+#[test]
+fn a_quote_within_a_field_opens_nothing_whatever_else_is_in_the_input() {
+    for multiline in [false, true] {
+        let text = b"1,,a\n\xff\n2,,x\"y\n3,,\"z\"\n4,,:\"";
+        let (rows, dead, _) = decode(&mut decoder(multiline), text, true);
+        assert_eq!(rows, [row(1, "a"), row(2, "x\"y"), row(3, "z"), row(4, ":\"")]);
+        assert_eq!(dead, [(5, "not valid UTF-8".to_owned())]);
+    }
+}
+
 #[test]
 fn a_header_is_read_like_a_record() {
     let fields = csv_fields(b"a,\"b \"\"c\"\"\",,d\r\n", &CsvStyle::default());
