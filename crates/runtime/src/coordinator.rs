@@ -42,9 +42,16 @@ struct State {
     closed: usize,
     joined: Vec<SourceProgress>,
     last: Vec<Watermark>,
-    headers: BTreeMap<Epoch, (Arc<EpochHeader>, Instant)>,
+    headers: BTreeMap<Epoch, Sealed>,
     stop: bool,
     threads: Vec<Thread>,
+}
+
+/// An epoch that is sealed and not known to be complete.
+struct Sealed {
+    header: Arc<EpochHeader>,
+    opened: Instant,
+    bytes: usize,
 }
 
 impl Coordinator {
@@ -125,6 +132,21 @@ impl Coordinator {
         self.seal(&mut state);
     }
 
+    /// What was read goes out now, whatever the limits.
+    pub fn seal_now(&self) {
+        self.seal(&mut self.lock());
+    }
+
+    /// Bytes of input of the epochs that are not complete. An epoch whose size was set by hand may be the whole input,
+    /// most of which operators have long taken in: that tells nothing.
+    pub fn in_flight_bytes(&self) -> usize {
+        if self.limits.is_forced() {
+            return 0;
+        }
+        let state = self.lock();
+        state.headers.values().map(|sealed| sealed.bytes).sum::<usize>() + state.bytes
+    }
+
     /// The open epoch is to be closed by every worker.
     pub fn wants_close(&self) -> bool {
         self.lock().sealing
@@ -164,8 +186,8 @@ impl Coordinator {
             state.last[i] = source.watermark;
         }
         let header = EpochHeader { epoch: state.open, wall_clock: self.clock.now(), sources, checkpoint: false };
-        let opened = state.opened;
-        state.headers.insert(state.open, (Arc::new(header), opened));
+        let sealed = Sealed { header: Arc::new(header), opened: state.opened, bytes: state.bytes };
+        state.headers.insert(state.open, sealed);
         state.open = state.open.next();
         state.opened = Instant::now();
         state.rows = 0;
@@ -177,7 +199,7 @@ impl Coordinator {
 
     /// The header of `epoch`, once it is sealed.
     pub fn header(&self, epoch: Epoch) -> Option<Arc<EpochHeader>> {
-        self.lock().headers.get(&epoch).map(|(header, _)| Arc::clone(header))
+        self.lock().headers.get(&epoch).map(|sealed| Arc::clone(&sealed.header))
     }
 
     /// Every operator everywhere has completed the epochs below `epoch`: returns how long each took from its first row.
@@ -185,7 +207,7 @@ impl Coordinator {
         let mut state = self.lock();
         let rest = state.headers.split_off(&epoch);
         let done = std::mem::replace(&mut state.headers, rest);
-        done.into_values().map(|(_, opened)| opened.elapsed()).collect()
+        done.into_values().map(|sealed| sealed.opened.elapsed()).collect()
     }
 
     /// Wakes every worker.

@@ -7,12 +7,15 @@
 //! hold the header advance their inputs past the epoch; the [`shell`] around each operator sees the frontier pass and
 //! tells the operator that the epoch is complete.
 
+mod budget;
 mod container;
 mod coordinator;
 mod exchange;
 mod feed;
 mod headers;
+mod labels;
 mod limits;
+mod machine;
 mod partition;
 mod render;
 mod run;
@@ -22,5 +25,6 @@ mod splits;
 mod stats;
 
 pub use limits::{Clock, EpochLimits, RunConfig};
+pub use machine::parse_bytes;
 pub use run::{Sinks, run};
 pub use stats::{QueryStats, RunStats, Snapshot};

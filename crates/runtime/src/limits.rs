@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::machine::memory_bytes;
+
 /// When the coordinator seals an epoch: at the first limit reached, or at once when the input pauses.
 #[derive(Clone, Copy, Debug)]
 pub struct EpochLimits {
@@ -77,6 +79,8 @@ pub struct RunConfig {
     pub idle_timeout: Duration,
     /// Rows of one read at most; the size of a batch.
     pub batch_rows: usize,
+    /// Bytes of operators' state and of input in work, of all workers together; a run that needs more is stopped.
+    pub memory_limit_bytes: usize,
 }
 
 impl Default for RunConfig {
@@ -87,6 +91,8 @@ impl Default for RunConfig {
             clock: Clock::System,
             idle_timeout: Duration::from_secs(10),
             batch_rows: 8192,
+            // The rest is for what is not state: code, buffers of readers and writers, a table that is being doubled.
+            memory_limit_bytes: memory_bytes().map_or(usize::MAX, |bytes| bytes / 5 * 4),
         }
     }
 }

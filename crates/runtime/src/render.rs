@@ -10,6 +10,7 @@ use thalweg_plan::{NodeId, Operation, Plan};
 use timely::dataflow::operators::{Concatenate, Input as _, Probe};
 use timely::dataflow::{ProbeHandle, Scope};
 
+use crate::budget::{Budget, Gauge};
 use crate::feed::Input;
 use crate::shell::{Context, Deltas, Route, install};
 use crate::sink::Deliver;
@@ -30,6 +31,7 @@ pub(crate) fn render<'scope>(
     worker: WorkerInfo,
     context: &Context,
     stats: &Arc<RunStats>,
+    budget: &Arc<Budget>,
 ) -> Result<Rendered> {
     let mut rows: Vec<Input> = plan.sources.iter().map(|_| Input::new_with_builder()).collect();
     let mut dead: Vec<Option<Input>> = plan.sources.iter().map(|s| s.dead_used.then(Input::new_with_builder)).collect();
@@ -46,7 +48,7 @@ pub(crate) fn render<'scope>(
             Operation::Dead { source } => dead_streams[source.0].clone(),
             Operation::Values { rows } => {
                 let operator = Box::new(Values(Some(rows.clone()).filter(|_| worker.index == 0)));
-                install(scope, "Values", operator, vec![(time.clone(), Route::Local)], context.clone())
+                install(scope, "Values", operator, vec![(time.clone(), Route::Local)], context.clone(), None)
             }
             Operation::Union => {
                 let inputs: Vec<Deltas> = node.inputs.iter().map(|id| rendering.stream(*id)).collect();
@@ -58,7 +60,8 @@ pub(crate) fn render<'scope>(
                 let properties: Vec<_> = node.inputs.iter().map(|id| &plan.node(*id).properties).collect();
                 let operator = thalweg_operators::build(operation, &properties, &node.properties, worker)?;
                 let inputs = node.inputs.iter().map(|id| rendering.input(*id)).collect();
-                install(scope, &format!("node {i}"), operator, inputs, context.clone())
+                let gauge = Gauge::new(budget, worker.index, NodeId(i));
+                install(scope, &format!("node {i}"), operator, inputs, context.clone(), Some(gauge))
             }
         };
         rendering.streams.insert(NodeId(i), stream);
@@ -67,7 +70,7 @@ pub(crate) fn render<'scope>(
     for (i, (node, sink)) in plan.sinks.iter().zip(sinks).enumerate() {
         let operator = Box::new(Deliver::new(sink, i, Arc::clone(stats)));
         let input = rendering.input(node.input);
-        install(scope, &node.spec.name, operator, vec![input], context.clone()).probe_with(&probe);
+        install(scope, &node.spec.name, operator, vec![input], context.clone(), None).probe_with(&probe);
     }
     Ok(Rendered { inputs: rows.into_iter().zip(dead).collect(), clock, probe })
 }
@@ -93,7 +96,9 @@ impl<'scope> Rendering<'_, 'scope> {
     fn stream(&self, id: NodeId) -> Deltas<'scope> {
         match self.input(id) {
             (stream, Route::Local) => stream,
-            exchanged => install(self.scope, "Exchange", Box::new(Forward), vec![exchanged], self.context.clone()),
+            exchanged => {
+                install(self.scope, "Exchange", Box::new(Forward), vec![exchanged], self.context.clone(), None)
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A run: starts the workers, drives each one's loop, joins them. It must not know SQL or connectors' insides.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,6 +14,7 @@ use timely::communication::Config as Communication;
 use timely::dataflow::ProbeHandle;
 use timely::worker::Worker;
 
+use crate::budget::{Budget, Watch};
 use crate::coordinator::Coordinator;
 use crate::feed::{Fed, Feed, FeedSource, Input};
 use crate::headers::Headers;
@@ -35,6 +38,7 @@ struct Shared {
     config: RunConfig,
     coordinator: Coordinator,
     failure: Failure,
+    budget: Arc<Budget>,
     stats: Arc<RunStats>,
     stop: Arc<AtomicBool>,
 }
@@ -59,12 +63,15 @@ pub fn run(
     let workers = config.workers.max(1);
     let coordinator = Coordinator::new(config.epochs, config.clock, workers, queues.clone());
     let failure = Failure::default();
-    let shared = Arc::new(Shared { plan, sources, queues, sinks, config, coordinator, failure, stats, stop });
+    let budget = Arc::new(Budget::new(config.memory_limit_bytes, plan.nodes.len(), workers));
+    let shared = Arc::new(Shared { plan, sources, queues, sinks, config, coordinator, failure, budget, stats, stop });
     let communication = if workers == 1 { Communication::Thread } else { Communication::Process(workers) };
     let timely = timely::Config { communication, worker: WorkerConfig::default() };
     let of_workers = Arc::clone(&shared);
     let guards = timely::execute(timely, move |worker| {
-        if let Err(error) = drive(worker, &of_workers) {
+        // Unwinding must not leave the other workers waiting for this one's report.
+        let outcome = catch_unwind(AssertUnwindSafe(|| drive(worker, &of_workers)));
+        if let Err(error) = outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) {
             of_workers.failure.set(error);
             of_workers.coordinator.wake();
         }
@@ -74,12 +81,17 @@ pub fn run(
         }
     })
     .map_err(Error::Internal)?;
-    let panicked = guards.join().into_iter().find_map(std::result::Result::err);
-    match (shared.failure.take(), panicked) {
+    let died = guards.join().into_iter().find_map(std::result::Result::err);
+    match (shared.failure.take(), died) {
         (Some(error), _) => Err(error),
         (None, Some(panic)) => Err(Error::Internal(format!("a worker panicked: {panic}"))),
         (None, None) => Ok(()),
     }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    Error::Internal(format!("a worker panicked: {}", text.unwrap_or("without a word")))
 }
 
 fn drive(worker: &mut Worker, shared: &Shared) -> Result<()> {
@@ -98,6 +110,9 @@ struct Driver<'a> {
     headers: Headers,
     open: Epoch,
     closed: bool,
+    watch: Watch,
+    /// The epoch to complete before the run fails for want of memory, on worker 0.
+    last: Option<(Epoch, Error)>,
 }
 
 impl<'a> Driver<'a> {
@@ -108,19 +123,22 @@ impl<'a> Driver<'a> {
         let sinks = (0..shared.plan.sinks.len()).map(|s| (shared.sinks)(s, index)).collect::<Result<Vec<_>>>()?;
         let headers = Headers::default();
         let context = Context { headers: headers.clone(), failure: shared.failure.clone() };
-        let rendered = worker.dataflow(|scope| render(scope, &shared.plan, sinks, info, &context, &shared.stats))?;
+        let rendered = worker
+            .dataflow(|scope| render(scope, &shared.plan, sinks, info, &context, &shared.stats, &shared.budget))?;
         let feeds = rendered.inputs.into_iter().enumerate().map(|(i, (rows, dead))| {
             let spec = shared.plan.sources[i].clone();
             FeedSource::new(spec, Arc::clone(&shared.sources[i]), Arc::clone(&shared.queues[i]), rows, dead, i)
         });
         let feed = Feed::new(feeds.collect(), Arc::clone(&shared.stats));
         let (clock, probe) = (Some(rendered.clock), rendered.probe);
-        Ok(Self { shared, index, feed, clock, probe, headers, open: Epoch(0), closed: false })
+        let (open, closed, watch, last) = (Epoch(0), false, Watch::default(), None);
+        Ok(Self { shared, index, feed, clock, probe, headers, open, closed, watch, last })
     }
 
     /// Feeds or waits once, then lets operators work. True when the last epoch is sealed.
     fn step(&mut self, worker: &mut Worker) -> Result<bool> {
         self.check_failure()?;
+        self.check_memory()?;
         let coordinator = &self.shared.coordinator;
         if self.shared.stop.load(Ordering::Relaxed) {
             coordinator.stop();
@@ -159,8 +177,11 @@ impl<'a> Driver<'a> {
         Ok(false)
     }
 
-    /// Epochs in work are bounded: without credit no more is read.
+    /// Epochs in work are bounded: without credit, or memory, no more is read.
     fn has_credit(&self) -> bool {
+        if self.shared.budget.is_exceeded() {
+            return false;
+        }
         let in_flight = self.shared.config.epochs.in_flight;
         !self.probe.less_than(&self.open.0.saturating_sub(in_flight))
     }
@@ -208,6 +229,34 @@ impl<'a> Driver<'a> {
         Err(Error::Internal("another worker failed".to_owned()))
     }
 
+    /// Worker 0 watches the budget. When it is exceeded nothing more is read; what was read is delivered; then the run
+    /// fails. An epoch of a size set by hand may be too large to be completed: then the run fails at once.
+    fn check_memory(&mut self) -> Result<()> {
+        if self.index != 0 {
+            return Ok(());
+        }
+        if let Some((epoch, _)) = &self.last {
+            let waits = self.probe.less_equal(&epoch.0);
+            return match self.last.take_if(|_| !waits) {
+                Some((_, error)) => Err(error),
+                None => Ok(()),
+            };
+        }
+        let shared = self.shared;
+        let (state, in_flight) = (shared.budget.state_bytes(), shared.coordinator.in_flight_bytes());
+        shared.stats.state(state);
+        if !self.watch.is_over(&shared.budget, state, in_flight) {
+            return Ok(());
+        }
+        let error = shared.budget.exceed(&shared.plan, in_flight);
+        if shared.config.epochs.is_forced() {
+            return Err(error);
+        }
+        self.last = Some((self.open, error));
+        shared.coordinator.seal_now();
+        Ok(())
+    }
+
     /// Closes the inputs and works until every epoch is complete.
     fn drain(mut self, worker: &mut Worker) -> Result<()> {
         let last = self.open.0;
@@ -219,6 +268,9 @@ impl<'a> Driver<'a> {
                 return Ok(());
             }
             worker.step_or_park(Some(IDLE_PARK));
+            if index == 0 {
+                shared.stats.state(shared.budget.state_bytes());
+            }
         }
         if index == 0 {
             shared.stats.completed(&shared.coordinator.completed_below(Epoch(u64::MAX)));

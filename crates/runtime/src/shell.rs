@@ -16,6 +16,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::{Scope, Stream};
 use timely::progress::frontier::MutableAntichain;
 
+use crate::budget::Gauge;
 use crate::container::Chunk;
 use crate::exchange::ByKey;
 use crate::headers::Headers;
@@ -66,6 +67,8 @@ struct EpochKeeper {
     /// Deltas of epochs after the open one.
     early: BTreeMap<u64, Vec<(usize, DeltaBatch)>>,
     out: Output,
+    /// Where its state is published, if it may have any.
+    gauge: Option<Gauge>,
 }
 
 impl EpochKeeper {
@@ -83,7 +86,15 @@ impl EpochKeeper {
         let header = headers
             .get(Epoch(self.open))
             .ok_or_else(|| Error::Internal(format!("epoch {} completed without a header", self.open)))?;
-        self.operator.on_epoch(&header, &mut self.out)
+        self.operator.on_epoch(&header, &mut self.out)?;
+        self.publish(true);
+        Ok(())
+    }
+
+    fn publish(&self, epoch_ended: bool) {
+        if let Some(gauge) = &self.gauge {
+            gauge.publish(self.operator.as_ref(), epoch_ended);
+        }
     }
 
     fn begin_next(&mut self) -> Result<()> {
@@ -95,13 +106,14 @@ impl EpochKeeper {
     }
 }
 
-/// Puts `operator` into the dataflow.
+/// Puts `operator` into the dataflow. `gauge` is where it publishes its state, if it may have any.
 pub(crate) fn install<'scope>(
     scope: Scope<'scope, u64>,
     name: &str,
     operator: Box<dyn Operator>,
     inputs: Vec<(Deltas<'scope>, Route)>,
     context: Context,
+    gauge: Option<Gauge>,
 ) -> Deltas<'scope> {
     let mut builder = OperatorBuilder::new(name.to_owned(), scope);
     type Puller = Box<dyn FnMut(&mut dyn FnMut(u64, DeltaBatch))>;
@@ -123,7 +135,7 @@ pub(crate) fn install<'scope>(
     let mut output = OutputBuilder::<u64, NoopBuilder<Chunk>>::from(output);
     builder.build(move |mut capabilities| {
         let mut capability = capabilities.pop();
-        let mut keeper = EpochKeeper { operator, open: 0, early: BTreeMap::new(), out: Output::default() };
+        let mut keeper = EpochKeeper { operator, open: 0, early: BTreeMap::new(), out: Output::default(), gauge };
         let result = Rc::new(RefCell::new(Ok(())));
         move |frontiers| {
             if context.failure.is_set() {
@@ -144,6 +156,7 @@ pub(crate) fn install<'scope>(
                 }
                 std::mem::replace(&mut *result.borrow_mut(), Ok(()))?;
                 flush(&mut keeper.out, &mut output, cap);
+                keeper.publish(false);
                 advance(&mut keeper, frontiers, &context.headers, &mut output, cap)
             })();
             match outcome {

@@ -28,6 +28,8 @@ pub struct RunStats {
     pub sinks: Vec<QueryStats>,
     epochs: AtomicU64,
     watermark: AtomicI64,
+    state: AtomicU64,
+    peak_state: AtomicU64,
     latencies: Mutex<Vec<u32>>,
 }
 
@@ -46,6 +48,10 @@ pub struct Snapshot {
     pub dead: u64,
     /// Epochs completed.
     pub epochs: u64,
+    /// Bytes of operators' state, of all workers.
+    pub state_bytes: u64,
+    /// The most that `state_bytes` has been.
+    pub peak_state_bytes: u64,
     /// The lowest watermark of the sources that have one.
     pub watermark: Watermark,
 }
@@ -61,6 +67,8 @@ impl RunStats {
             sinks: (0..sinks).map(|_| QueryStats::default()).collect(),
             epochs: AtomicU64::new(0),
             watermark: AtomicI64::new(Watermark::START.0),
+            state: AtomicU64::new(0),
+            peak_state: AtomicU64::new(0),
             latencies: Mutex::new(Vec::new()),
         }
     }
@@ -76,6 +84,8 @@ impl RunStats {
             late: sum(&self.sources, |s| &s.late),
             dead: sum(&self.sources, |s| &s.dead),
             epochs: self.epochs.load(Ordering::Relaxed),
+            state_bytes: self.state.load(Ordering::Relaxed),
+            peak_state_bytes: self.peak_state.load(Ordering::Relaxed),
             watermark: Watermark(self.watermark.load(Ordering::Relaxed)),
         }
     }
@@ -97,6 +107,11 @@ impl RunStats {
         let mut kept = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
         let room = MAX_LATENCIES.saturating_sub(kept.len());
         kept.extend(latencies.iter().take(room).map(|d| u32::try_from(d.as_micros()).unwrap_or(u32::MAX)));
+    }
+
+    pub(crate) fn state(&self, bytes: usize) {
+        self.state.store(bytes as u64, Ordering::Relaxed);
+        self.peak_state.fetch_max(bytes as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn sealed(&self, header: &EpochHeader) {

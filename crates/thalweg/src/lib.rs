@@ -20,5 +20,5 @@ mod wiring;
 
 pub use pipeline::{Pipeline, Running};
 pub use thalweg_core::{Error, Watermark};
-pub use thalweg_runtime::{Clock, EpochLimits, RunConfig, RunStats, Snapshot};
+pub use thalweg_runtime::{Clock, EpochLimits, RunConfig, RunStats, Snapshot, parse_bytes};
 pub use thalweg_sql::Problem;

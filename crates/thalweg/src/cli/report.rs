@@ -52,6 +52,8 @@ pub(crate) fn json(stats: &RunStats, sources: &[String], sinks: &[String], wall:
         "cpu_seconds": usage.cpu_seconds,
         "peak_rss_bytes": usage.peak_rss_bytes,
         "epochs": now.epochs,
+        "state_bytes": now.state_bytes,
+        "peak_state_bytes": now.peak_state_bytes,
         "sources": sources,
         "queries": queries,
     })

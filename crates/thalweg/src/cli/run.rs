@@ -40,6 +40,10 @@ pub(crate) struct RunArgs {
     /// Seals an epoch after this many rows, whatever the time; 0 puts everything into one epoch.
     #[arg(long, env = "THALWEG_EPOCH_ROWS", value_name = "ROWS")]
     epoch_rows: Option<usize>,
+    /// Memory for the state of queries and for input in work, as 512MiB or 4GiB; a run that needs more stops with an
+    /// error [default: 80 % of the memory of the machine or of its control group].
+    #[arg(long, env = "THALWEG_MEMORY_LIMIT", value_name = "SIZE", value_parser = thalweg::parse_bytes)]
+    memory_limit: Option<usize>,
     /// A fixed time for now() and proctime(), for runs that must repeat exactly: microseconds since 1970-01-01 UTC.
     #[arg(long, env = "THALWEG_WALL_CLOCK", value_name = "MICROS")]
     wall_clock: Option<i64>,
@@ -148,6 +152,9 @@ fn config(args: &RunArgs) -> Result<RunConfig> {
     }
     if let Some(rows) = args.epoch_rows {
         config.epochs = EpochLimits::forced(rows);
+    }
+    if let Some(bytes) = args.memory_limit {
+        config.memory_limit_bytes = bytes;
     }
     if let Some(micros) = args.wall_clock {
         config.clock = Clock::Fixed(micros);
