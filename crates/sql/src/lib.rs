@@ -3,8 +3,10 @@
 //! Owns the dialect, the catalog of a script and the derivation of every property in the plan. It must not know
 //! Timely, connectors' insides or how operators compute.
 //!
-//! The way of a statement: [`compile`] cuts the script into statements ([`parse`]), plans each query with DataFusion
-//! over the [`catalog`], optimises it, and lowers it at once to `thalweg_plan` ([`lower`]).
+//! The way of a statement: [`compile`] cuts the script into statements ([`parse`]), reads them as PostgreSQL does
+//! ([`spelling`]), plans each query with DataFusion over the [`catalog`], puts its subqueries where they can be joined
+//! ([`scalar`], [`marks`]), optimises it, and lowers it at once to `thalweg_plan` ([`lower`]). What a function, an operator
+//! or a cast means is decided in [`functions`].
 
 mod bin;
 mod catalog;
