@@ -221,7 +221,7 @@ pub fn sums(windowed: bool) -> Plan {
     let mut fields: Vec<Field> = group.iter().map(|c| schema().field(*c).clone()).collect();
     fields.extend(["count", "sum"].map(|name| Field::new(name, DataType::Int64, true)));
     let output = Arc::new(Schema::new(fields));
-    let close = windowed.then(|| WindowClose { key: 1, delay: 1, bound: Bound::Source(SourceId(0)) });
+    let close = windowed.then_some(WindowClose { key: 1, delay: 1, bound: Bound::Source(SourceId(0)) });
     let (mut builder, input) = over_the_source();
     let keyed = builder.add(Operation::Exchange { keys: vec![0] }, vec![input], properties(&schema(), true));
     let calls = vec![call(AggregateFunction::Count, vec![], "count"), call(AggregateFunction::Sum, vec![1], "sum")];

@@ -36,7 +36,7 @@ pub(super) fn span(durations: &ArrayRef) -> Result<ArrayRef> {
 
 /// `interval * number`.
 pub(super) static TIMES: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
-    let run: simple::Run = |args, _| scaled(&args[0], &args[1], |by| Ok(by));
+    let run: simple::Run = |args, _| scaled(&args[0], &args[1], Ok);
     Arc::new(simple::exact("interval_mul", vec![INTERVAL, DataType::Float64], |_| Ok(INTERVAL), run))
 });
 
@@ -65,7 +65,7 @@ fn scaled(intervals: &ArrayRef, by: &ArrayRef, factor: impl Fn(f64) -> Result<f6
 
 /// A part of a month is days, thirty to the month; a part of a day is time.
 fn times(interval: IntervalMonthDayNano, factor: f64) -> Option<IntervalMonthDayNano> {
-    let whole = |x: f64| (x.abs() <= f64::from(i32::MAX)).then(|| x as i32);
+    let whole = |x: f64| (x.abs() <= f64::from(i32::MAX)).then_some(x as i32);
     // What a float cannot hold shows far behind the microseconds.
     let tidy = |x: f64| (x * 1e6).round() / 1e6;
     let months = f64::from(interval.months) * factor;

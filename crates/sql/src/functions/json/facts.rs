@@ -163,6 +163,7 @@ fn read_pattern(array: &dyn Array, row: usize) -> Option<Pattern> {
     Pattern::parse(array.as_string_view().value(row))
 }
 
+#[allow(clippy::ptr_arg, reason = "what a question reads is any type; here it is a Vec")]
 fn all_exist(keys: &Vec<String>, value: Value) -> bool {
     keys.iter().all(|key| exists(key, value))
 }
