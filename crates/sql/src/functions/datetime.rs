@@ -19,6 +19,7 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast;
 
+use super::inner::as_inner;
 use super::intervals::{INTERVAL, SPAN, span};
 use super::simple::{self, over_arrays};
 use super::to_char::Template;
@@ -147,21 +148,7 @@ fn micros_in(part: &ScalarValue) -> Option<f64> {
 }
 
 impl ScalarUDFImpl for DatePart {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.inner.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
-
-    fn return_type(&self, args: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(args)
-    }
+    as_inner!();
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         match args.scalar_arguments.first().copied().flatten().and_then(micros_in) {

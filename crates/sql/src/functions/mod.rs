@@ -4,6 +4,7 @@ mod casts;
 mod checked;
 mod datetime;
 mod from_text;
+mod inner;
 mod intervals;
 mod json;
 mod math;

@@ -82,14 +82,16 @@ impl ScalarUDFImpl for Fact {
         let array = match (self.question, args.args.as_slice()) {
             (Question::TypeOf, [document]) => type_of(document, rows(&args))?,
             (Question::ArrayLength, [document]) => array_length(document, rows(&args))?,
-            (Question::HasKey, [document, key]) => ask(document, key, rows(&args), read_key, all_exist)?,
+            (Question::HasKey, [document, key]) => {
+                ask(document, key, rows(&args), read_key, |keys, v| all_exist(keys, v))?
+            }
             (Question::HasAny, [document, keys]) => {
                 check_list(keys)?;
                 ask(document, keys, rows(&args), read_keys, |keys, v| keys.iter().any(|k| exists(k, v)))?
             }
             (Question::HasAll, [document, keys]) => {
                 check_list(keys)?;
-                ask(document, keys, rows(&args), read_keys, all_exist)?
+                ask(document, keys, rows(&args), read_keys, |keys, v| all_exist(keys, v))?
             }
             (Question::Contains, [document, pattern]) | (Question::ContainedIn, [pattern, document]) => {
                 ask(document, pattern, rows(&args), read_pattern, Pattern::is_in)?
@@ -163,8 +165,7 @@ fn read_pattern(array: &dyn Array, row: usize) -> Option<Pattern> {
     Pattern::parse(array.as_string_view().value(row))
 }
 
-#[allow(clippy::ptr_arg, reason = "what a question reads is any type; here it is a Vec")]
-fn all_exist(keys: &Vec<String>, value: Value) -> bool {
+fn all_exist(keys: &[String], value: Value) -> bool {
     keys.iter().all(|key| exists(key, value))
 }
 
