@@ -13,6 +13,7 @@ mod hash;
 mod options;
 mod sink;
 mod source;
+mod sqlstate;
 mod watermark;
 
 pub use delta::DeltaBatch;
@@ -22,4 +23,9 @@ pub use hash::{VNODES, hash_columns, vnode};
 pub use options::{Options, nearest};
 pub use sink::Sink;
 pub use source::{DeadLetter, Offset, Polled, Source, Split, SplitReader, dead_schema};
+pub use sqlstate::{SqlError, SqlState};
 pub use watermark::Watermark;
+
+/// The key of a field's metadata that names its PostgreSQL type where the Arrow type alone does not tell: `oid`, `name`,
+/// `jsonb`, `regclass`, `int2vector`, …
+pub const PG_TYPE: &str = "pg_type";

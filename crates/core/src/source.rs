@@ -41,6 +41,11 @@ pub trait Source: Send + Sync {
 
     /// Every split ends by itself.
     fn bounded(&self) -> bool;
+
+    /// It knows itself what belongs to the open epoch: at the end of each it is read until it has no more.
+    fn ends_with_epochs(&self) -> bool {
+        false
+    }
 }
 
 /// A row that could not be decoded.

@@ -132,6 +132,8 @@ pub(crate) fn describe(operation: &Operation) -> String {
         }
         Operation::Collect { order } if order.is_empty() => "Collect".to_owned(),
         Operation::Collect { order } => format!("Collect order ({})", order_by(order)),
+        Operation::Table { key } if key.is_empty() => "Table".to_owned(),
+        Operation::Table { key } => format!("Table by ({})", columns(key)),
         Operation::Gate { column, bound } => format!("Gate #{column} < {bound}"),
         Operation::Expire { column, age } => format!("Expire #{column} older than {}ms", age / 1000),
     }

@@ -22,7 +22,7 @@ pub use join::{JoinExpiry, JoinKind};
 pub use node::{Node, NodeId, Operation, Plan, PlanBuilder, SinkNode, SinkSpec};
 pub use over::{OrderKey, OverCall};
 pub use props::{Distribution, Properties};
-pub use source::{SourceSpec, WatermarkSpec};
+pub use source::{RelationSpec, SourceSpec, WatermarkSpec, Write};
 pub use window::{HopSpec, WindowClose};
 
 /// A compiled expression over the columns of a node's input.

@@ -135,6 +135,11 @@ pub enum Operation {
         /// Their order, if any.
         order: Vec<OrderKey>,
     },
+    /// Writes to a table (its columns, then what each row is to do: a [`crate::Write`] as Int8) become changes of it.
+    Table {
+        /// Primary key; empty: a bag of rows.
+        key: Vec<usize>,
+    },
     /// Holds changes until `row[column] < bound`, then emits what stands of them: EMIT ON WINDOW CLOSE for any query.
     Gate {
         /// Timestamp column in microseconds.
@@ -199,6 +204,26 @@ impl Plan {
     /// The node `id`.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0]
+    }
+}
+
+impl Plan {
+    /// The plan passes on all columns of its one source, as they are, to its one sink.
+    pub fn passes_all(&self) -> bool {
+        let ([_], [_]) = (&self.sources[..], &self.sinks[..]) else { return false };
+        match &self.nodes[..] {
+            [scan] => matches!(scan.operation, Operation::Scan { .. }),
+            [scan, calc] => {
+                let Operation::Calc { predicate: None, project: Some(items) } = &calc.operation else { return false };
+                let columns = scan.properties.schema.fields();
+                let same = |(i, (expr, field)): (usize, &(Expr, FieldRef))| {
+                    let column = expr.downcast_ref::<datafusion::physical_expr::expressions::Column>();
+                    column.is_some_and(|c| c.index() == i) && columns.get(i).is_some_and(|c| c.name() == field.name())
+                };
+                items.len() == columns.len() && items.iter().enumerate().all(same)
+            }
+            _ => false,
+        }
     }
 }
 

@@ -35,4 +35,29 @@ pub struct SourceSpec {
     pub schema: SchemaRef,
     /// The rejects are read by the plan (`<name>$dead`).
     pub dead_used: bool,
+    /// Set when the rows are another job's: they begin with what stands and may be taken back.
+    pub relation: Option<RelationSpec>,
+}
+
+/// What is known of the rows of another job that a plan reads.
+#[derive(Clone, Debug)]
+pub struct RelationSpec {
+    /// Never takes a row back.
+    pub append_only: bool,
+    /// Columns that are unique, as positions in `declared`.
+    pub key: Option<Vec<usize>>,
+    /// On which worker a row is, by positions in `declared`.
+    pub distribution: crate::Distribution,
+}
+
+/// What a row handed to a table is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i8)]
+pub enum Write {
+    /// It takes the place of the row with its key, if there is one.
+    Upsert = 0,
+    /// The row with its key goes; without a key, one row equal to it.
+    Delete = 1,
+    /// It stays out if a row with its key is there.
+    InsertIfAbsent = 2,
 }
