@@ -15,6 +15,7 @@ use crate::join::Join;
 use crate::operator::{Operator, WorkerInfo};
 use crate::over::Over;
 use crate::session::Session;
+use crate::table::Table;
 use crate::topn::TopN;
 
 /// The operator of a node; `inputs` and `output` are the properties of its inputs and of itself.
@@ -68,6 +69,7 @@ pub fn build(
         )?),
         Operation::Over { partition, order, calls } => Box::new(Over::new(input(0)?, partition, order, calls, schema)?),
         Operation::Collect { order } => Box::new(Collect::new(schema, order.clone())),
+        Operation::Table { key } => Box::new(Table::new(schema, key.clone())),
         Operation::Gate { column, bound } => Box::new(Gate::new(input(0)?, *column, bound.clone())),
         Operation::Expire { column, age } => Box::new(Expire::new(input(0)?, *column, *age)),
         Operation::Scan { .. }

@@ -17,9 +17,11 @@ mod over;
 mod session;
 mod state_batch;
 mod store;
+mod table;
 #[cfg(test)]
 mod testing;
 mod topn;
+mod view;
 
 pub use aggregate::Aggregate;
 pub use build::build;
@@ -33,4 +35,7 @@ pub use keys::KeyTable;
 pub use operator::{Operator, Output, StateTable, WorkerInfo, evaluate, kept_rows};
 pub use over::Over;
 pub use session::Session;
+pub use store::consolidate as consolidated;
+pub use table::{Table, WRITE_COLUMN, writes_schema};
 pub use topn::TopN;
+pub use view::{Arrangement, Version};

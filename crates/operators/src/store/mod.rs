@@ -24,7 +24,8 @@ pub(crate) use rows::{CHANGED, FRESH, RowStore, SAVED};
 pub(crate) use saved::SavedRows;
 pub(crate) use sort_key::{KeyEncoder, KeyWidth, PairKey, SingleKey, SortKey, WideKey};
 pub(crate) use timed::TimedRows;
-pub(crate) use zset::{consolidate, distinct_rows, group_rows};
+pub use zset::consolidate;
+pub(crate) use zset::{distinct_rows, group_rows};
 
 /// No row.
 pub(crate) const NONE: u32 = u32::MAX;

@@ -60,7 +60,10 @@ pub(crate) fn distinct_rows(
 }
 
 /// The same change with each row once and no weight of 0.
-pub(crate) fn consolidate(delta: &DeltaBatch) -> Result<DeltaBatch> {
+///
+/// # Errors
+/// A kernel fails.
+pub fn consolidate(delta: &DeltaBatch) -> Result<DeltaBatch> {
     let mut hashes = Vec::new();
     hash_columns(delta.rows.columns(), delta.num_rows(), &mut hashes)?;
     let (rows, weights) = distinct_rows(delta.rows.columns(), &hashes, |row| delta.weight(row))?;
