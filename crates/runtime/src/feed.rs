@@ -170,6 +170,24 @@ impl Feed {
         Ok(Some(Fed::Read { rows: count, bytes }))
     }
 
+    /// Reads the rest of the epoch from the sources that know where it ends: rows and bytes read.
+    pub fn finish_epoch(&mut self) -> Result<(usize, usize)> {
+        let (mut rows, mut bytes) = (0, 0);
+        for i in 0..self.sources.len() {
+            while self.sources[i].source.ends_with_epochs() {
+                let Some(Fed::Read { rows: r, bytes: b }) = self.read_from(i, usize::MAX)? else { break };
+                rows += r;
+                bytes += b;
+            }
+        }
+        Ok((rows, bytes))
+    }
+
+    /// The place of each source in the plan, in the order of [`Feed::reports`].
+    pub fn places(&self) -> impl Iterator<Item = usize> + use<> {
+        self.sources.iter().map(|s| s.index).collect::<Vec<_>>().into_iter()
+    }
+
     /// What this worker says of each source when it stops feeding an epoch.
     pub fn reports(&mut self, idle_timeout: Duration) -> Vec<SourceReport> {
         self.sources.iter_mut().map(|s| s.report(idle_timeout)).collect()

@@ -15,6 +15,7 @@ mod feed;
 mod headers;
 mod labels;
 mod limits;
+pub mod live;
 mod machine;
 mod partition;
 mod render;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use thalweg_core::{DeltaBatch, EpochHeader, Result, Sink};
+use thalweg_core::{DeltaBatch, EpochHeader, Result};
 use thalweg_operators::{Operator, Output, WorkerInfo};
 use thalweg_plan::{NodeId, Operation, Plan};
 use timely::dataflow::operators::{Concatenate, Input as _, Probe};
@@ -13,8 +13,6 @@ use timely::dataflow::{ProbeHandle, Scope};
 use crate::budget::{Budget, Gauge};
 use crate::feed::Input;
 use crate::shell::{Context, Deltas, Route, install};
-use crate::sink::Deliver;
-use crate::stats::RunStats;
 
 /// The inputs of a rendered plan, by source: rows and, if read, rejects; and one that only keeps time.
 pub(crate) struct Rendered {
@@ -23,14 +21,13 @@ pub(crate) struct Rendered {
     pub probe: ProbeHandle<u64>,
 }
 
-/// Builds the dataflow in `scope`. `sinks` are this worker's ends, in the plan's order.
+/// Builds the dataflow in `scope`. `sinks` are this worker's last operators, in the plan's order.
 pub(crate) fn render<'scope>(
     scope: Scope<'scope, u64>,
     plan: &Plan,
-    sinks: Vec<Box<dyn Sink>>,
+    sinks: Vec<Box<dyn Operator>>,
     worker: WorkerInfo,
     context: &Context,
-    stats: &Arc<RunStats>,
     budget: &Arc<Budget>,
 ) -> Result<Rendered> {
     let mut rows: Vec<Input> = plan.sources.iter().map(|_| Input::new_with_builder()).collect();
@@ -67,8 +64,7 @@ pub(crate) fn render<'scope>(
         rendering.streams.insert(NodeId(i), stream);
     }
     let probe = ProbeHandle::new();
-    for (i, (node, sink)) in plan.sinks.iter().zip(sinks).enumerate() {
-        let operator = Box::new(Deliver::new(sink, i, Arc::clone(stats)));
+    for (node, operator) in plan.sinks.iter().zip(sinks) {
         let input = rendering.input(node.input);
         install(scope, &node.spec.name, operator, vec![input], context.clone(), None).probe_with(&probe);
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use thalweg_core::{Epoch, Error, Result, Sink, Source};
-use thalweg_operators::WorkerInfo;
+use thalweg_operators::{Operator, WorkerInfo};
 use thalweg_plan::Plan;
 use timely::WorkerConfig;
 use timely::communication::Config as Communication;
@@ -21,6 +21,7 @@ use crate::headers::Headers;
 use crate::limits::RunConfig;
 use crate::render::render;
 use crate::shell::{Context, Failure};
+use crate::sink::Deliver;
 use crate::splits::SplitQueue;
 use crate::stats::RunStats;
 
@@ -120,11 +121,15 @@ impl<'a> Driver<'a> {
         shared.coordinator.register();
         let index = worker.index();
         let info = WorkerInfo { index, peers: worker.peers() };
-        let sinks = (0..shared.plan.sinks.len()).map(|s| (shared.sinks)(s, index)).collect::<Result<Vec<_>>>()?;
+        let sinks = (0..shared.plan.sinks.len())
+            .map(|s| {
+                let deliver = Deliver::new((shared.sinks)(s, index)?, s, Arc::clone(&shared.stats));
+                Ok(Box::new(deliver) as Box<dyn Operator>)
+            })
+            .collect::<Result<Vec<_>>>()?;
         let headers = Headers::default();
-        let context = Context { headers: headers.clone(), failure: shared.failure.clone() };
-        let rendered = worker
-            .dataflow(|scope| render(scope, &shared.plan, sinks, info, &context, &shared.stats, &shared.budget))?;
+        let context = Context { headers: headers.clone(), failure: shared.failure.clone(), start: 0 };
+        let rendered = worker.dataflow(|scope| render(scope, &shared.plan, sinks, info, &context, &shared.budget))?;
         let feeds = rendered.inputs.into_iter().enumerate().map(|(i, (rows, dead))| {
             let spec = shared.plan.sources[i].clone();
             FeedSource::new(spec, Arc::clone(&shared.sources[i]), Arc::clone(&shared.queues[i]), rows, dead, i)

@@ -58,6 +58,8 @@ pub(crate) enum Route {
 pub(crate) struct Context {
     pub headers: Headers,
     pub failure: Failure,
+    /// The first epoch.
+    pub start: u64,
 }
 
 /// The epoch-keeping half of a shell, free of Timely's types.
@@ -135,7 +137,11 @@ pub(crate) fn install<'scope>(
     let mut output = OutputBuilder::<u64, NoopBuilder<Chunk>>::from(output);
     builder.build(move |mut capabilities| {
         let mut capability = capabilities.pop();
-        let mut keeper = EpochKeeper { operator, open: 0, early: BTreeMap::new(), out: Output::default(), gauge };
+        if let Some(capability) = &mut capability {
+            capability.downgrade(&context.start);
+        }
+        let mut keeper =
+            EpochKeeper { operator, open: context.start, early: BTreeMap::new(), out: Output::default(), gauge };
         let result = Rc::new(RefCell::new(Ok(())));
         move |frontiers| {
             if context.failure.is_set() {

@@ -13,11 +13,12 @@ pub(crate) struct Deliver {
     sink: Box<dyn Sink>,
     index: usize,
     stats: Arc<RunStats>,
+    finished: bool,
 }
 
 impl Deliver {
     pub fn new(sink: Box<dyn Sink>, index: usize, stats: Arc<RunStats>) -> Self {
-        Self { sink, index, stats }
+        Self { sink, index, stats, finished: false }
     }
 }
 
@@ -28,10 +29,11 @@ impl Operator for Deliver {
     }
 
     fn on_epoch(&mut self, header: &EpochHeader, _out: &mut Output) -> Result<()> {
-        self.sink.commit(header)?;
-        if header.sources.iter().all(|s| s.ended) {
-            self.sink.finish()?;
+        if self.finished {
+            return Ok(());
         }
-        Ok(())
+        self.sink.commit(header)?;
+        self.finished = header.sources.iter().all(|s| s.ended);
+        if self.finished { self.sink.finish() } else { Ok(()) }
     }
 }

@@ -249,6 +249,7 @@ fn over_the_source() -> (PlanBuilder, NodeId) {
         watermark: Some(WatermarkSpec { column: 2, delay: 0 }),
         schema: schema(),
         dead_used: false,
+        relation: None,
     });
     let scan = builder.add(Operation::Scan { source }, Vec::new(), properties(&schema(), true));
     (builder, scan)

@@ -1,0 +1,254 @@
+//! The coordinator of a long-lived engine: one timeline of epochs for all jobs, headers, commands at epochs, credit.
+//! It must not know rows, operators or Timely.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
+use std::time::Instant;
+
+use thalweg_core::{Epoch, EpochHeader, SourceProgress, Watermark};
+
+use super::cut::Cut;
+use super::job::{Job, JobId, SourceKey};
+use super::push::SPLIT;
+use crate::coordinator::SourceReport;
+use crate::limits::{Clock, EpochLimits};
+
+/// Epochs that follow a command at once: its jobs complete their first, and readers see that they have.
+const EAGER_EPOCHS: usize = 2;
+
+/// A change of what runs; every worker carries it out between the same two epochs.
+#[derive(Clone, Debug)]
+pub(super) enum Command {
+    Install(Arc<Job>),
+    Remove(JobId),
+}
+
+/// What is published when an epoch is sealed.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    /// Without sources: see [`Sealed::sources`].
+    pub header: EpochHeader,
+    pub sources: BTreeMap<SourceKey, SourceProgress>,
+    /// To be carried out after this epoch, before the next.
+    pub commands: Vec<Command>,
+}
+
+pub(super) struct Coordinator {
+    state: Mutex<State>,
+    limits: EpochLimits,
+    clock: Clock,
+    workers: usize,
+    cut: Arc<Cut>,
+}
+
+struct State {
+    open: Epoch,
+    opened: Instant,
+    rows: usize,
+    bytes: usize,
+    paused: Vec<bool>,
+    sealing: bool,
+    closed: usize,
+    joined: BTreeMap<SourceKey, (usize, SourceProgress)>,
+    last: BTreeMap<SourceKey, SourceProgress>,
+    sealed: BTreeMap<Epoch, Arc<Sealed>>,
+    commands: Vec<Command>,
+    /// Epochs to be sealed without waiting for rows: what commands have begun is then done at once.
+    eager: usize,
+    /// Of push queues: the ticket up to which everything is visible.
+    visible: BTreeMap<SourceKey, u64>,
+    /// Sources that have ended, as far as is visible.
+    ended: BTreeSet<SourceKey>,
+    /// Per worker, the epoch that it has open.
+    taken: Vec<Epoch>,
+    threads: Vec<Thread>,
+}
+
+impl Coordinator {
+    pub fn new(limits: EpochLimits, clock: Clock, workers: usize, cut: Arc<Cut>) -> Self {
+        // A server's epochs go on after those of the one before it, so that a resume token of that one is known as old.
+        let first = Epoch(u64::try_from(Clock::System.now()).unwrap_or(0));
+        let state = State {
+            open: first,
+            opened: Instant::now(),
+            rows: 0,
+            bytes: 0,
+            paused: vec![false; workers],
+            sealing: false,
+            closed: 0,
+            joined: BTreeMap::new(),
+            last: BTreeMap::new(),
+            sealed: BTreeMap::new(),
+            commands: Vec::new(),
+            eager: 0,
+            visible: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            taken: vec![first; workers],
+            threads: Vec::new(),
+        };
+        Self { state: Mutex::new(state), limits, clock, workers, cut }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The calling thread is a worker: it is woken when there is something to do.
+    pub fn register(&self) {
+        self.lock().threads.push(std::thread::current());
+    }
+
+    pub fn wake(&self) {
+        wake(&self.lock());
+    }
+
+    /// Rows that the calling worker may still add to the open epoch.
+    pub fn allowance(&self) -> usize {
+        self.limits.rows.saturating_sub(self.lock().rows).div_ceil(self.workers)
+    }
+
+    /// Rows were added to the open epoch.
+    pub fn added(&self, worker: usize, rows: usize, bytes: usize) {
+        let mut state = self.lock();
+        if state.rows == 0 {
+            state.opened = Instant::now();
+        }
+        state.rows += rows;
+        state.bytes += bytes;
+        state.paused[worker] = false;
+        let full = state.rows >= self.limits.rows || state.bytes >= self.limits.bytes;
+        if full || state.opened.elapsed() >= self.limits.interval {
+            self.seal(&mut state);
+        }
+    }
+
+    /// The calling worker has nothing to read: when every worker says so, what there is goes out at once.
+    pub fn paused(&self, worker: usize) {
+        let mut state = self.lock();
+        state.paused[worker] = true;
+        let everywhere = (state.rows > 0 || state.eager > 0) && state.paused.iter().all(|p| *p);
+        if everywhere || state.opened.elapsed() >= self.limits.heartbeat {
+            self.seal(&mut state);
+        }
+    }
+
+    /// Carries `command` out at the next boundary between epochs, which comes at once.
+    pub fn submit(&self, command: Command) {
+        let mut state = self.lock();
+        state.commands.push(command);
+        self.seal(&mut state);
+    }
+
+    fn seal(&self, state: &mut State) {
+        if !state.sealing {
+            state.sealing = true;
+            self.cut.end();
+            wake(state);
+        }
+    }
+
+    pub fn wants_close(&self) -> bool {
+        self.lock().sealing
+    }
+
+    /// The calling worker feeds the open epoch no more. The last to say so publishes the header.
+    pub fn close(&self, reports: Vec<(SourceKey, SourceReport)>) {
+        let mut state = self.lock();
+        for (key, report) in reports {
+            let (count, joined) = state.joined.entry(key).or_insert_with(|| (0, fresh()));
+            *count += 1;
+            joined.watermark = joined.watermark.min(report.watermark);
+            joined.ended &= report.ended;
+            joined.offsets.extend(report.offsets);
+        }
+        state.closed += 1;
+        if state.closed == self.workers {
+            self.publish(&mut state);
+        }
+    }
+
+    fn publish(&self, state: &mut State) {
+        let joined = std::mem::take(&mut state.joined);
+        let mut moved = BTreeMap::new();
+        for (key, (count, mut progress)) in joined {
+            let last = state.last.get(&key).map_or(Watermark::START, |p| p.watermark);
+            // A worker that has not begun to read says nothing yet.
+            progress.ended &= count == self.workers;
+            let known = count == self.workers && (progress.watermark != Watermark::END || progress.ended);
+            progress.watermark = if known { progress.watermark.max(last) } else { last };
+            moved.insert(key, progress);
+        }
+        state.last.extend(moved.iter().map(|(k, p)| (*k, SourceProgress { offsets: BTreeMap::new(), ..p.clone() })));
+        let header =
+            EpochHeader { epoch: state.open, wall_clock: self.clock.now(), sources: Vec::new(), checkpoint: false };
+        let commands = std::mem::take(&mut state.commands);
+        state.eager = if commands.is_empty() { state.eager.saturating_sub(1) } else { EAGER_EPOCHS };
+        for command in &commands {
+            if let Command::Remove(job) = command {
+                state.last.retain(|(of, _), _| of != job);
+                state.visible.retain(|(of, _), _| of != job);
+                state.ended.retain(|(of, _)| of != job);
+            }
+        }
+        let mut sources = state.last.clone();
+        sources.extend(moved);
+        state.sealed.insert(state.open, Arc::new(Sealed { header, sources, commands }));
+        state.open = state.open.next();
+        state.opened = Instant::now();
+        state.rows = 0;
+        state.bytes = 0;
+        state.closed = 0;
+        state.sealing = false;
+        self.cut.next();
+        wake(state);
+    }
+
+    /// What was sealed as `epoch`, once it is; `worker` goes on with the next.
+    pub fn take(&self, worker: usize, epoch: Epoch) -> Option<Arc<Sealed>> {
+        let mut state = self.lock();
+        let sealed = state.sealed.get(&epoch).cloned()?;
+        state.taken[worker] = epoch.next();
+        Some(sealed)
+    }
+
+    /// Every live job has completed the epochs up to `epoch`.
+    pub fn completed(&self, epoch: Epoch) {
+        let mut state = self.lock();
+        let taken = state.taken.iter().copied().min().unwrap_or_default();
+        while let Some(first) = state.sealed.first_entry().filter(|e| *e.key() <= epoch && *e.key() < taken) {
+            let sealed = first.remove();
+            for (key, progress) in &sealed.sources {
+                if progress.ended {
+                    state.ended.insert(*key);
+                }
+                if let Some(offset) = progress.offsets.get(SPLIT) {
+                    state.visible.insert(*key, offset.0);
+                }
+            }
+        }
+    }
+
+    /// Whether all of `keys` have ended, and the epochs in which they did are complete.
+    pub fn have_ended(&self, keys: &[SourceKey]) -> bool {
+        let state = self.lock();
+        keys.iter().all(|key| state.ended.contains(key))
+    }
+
+    /// The ticket up to which everything pushed to `key` is visible.
+    pub fn visible(&self, key: SourceKey) -> u64 {
+        self.lock().visible.get(&key).copied().unwrap_or(0)
+    }
+
+    pub fn open(&self) -> Epoch {
+        self.lock().open
+    }
+}
+
+fn fresh() -> SourceProgress {
+    SourceProgress { watermark: Watermark::END, offsets: BTreeMap::new(), ended: true }
+}
+
+fn wake(state: &State) {
+    state.threads.iter().for_each(Thread::unpark);
+}

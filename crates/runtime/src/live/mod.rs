@@ -1,0 +1,276 @@
+//! The long-lived engine of a server: jobs come and go on one timeline of epochs while others run.
+//!
+//! A job is a plan whose sources are outside or other jobs' relations, and whose sinks are relations or outside. All
+//! jobs share the coordinator, so a reader that pins an epoch sees every relation at the same prefix of every input. A
+//! job that reads a relation begins with what stands, off the timeline, and counts from when it has caught up.
+//!
+//! The way of a push: [`PushQueue`] → the worker's feed → the job's dataflow → [`Relation`], and from there to the jobs
+//! that read it. It must not know SQL, sessions or async.
+
+mod changes;
+mod coordinator;
+mod cut;
+mod job;
+mod publish;
+mod push;
+mod relation;
+mod running;
+mod worker;
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use thalweg_core::{DeadLetter, Epoch, Error, Result, Source};
+use timely::WorkerConfig;
+use timely::communication::Config as Communication;
+
+pub use changes::{ChangeLog, Followed};
+pub use job::{Job, JobId, JobInput, JobOutput, JobSpec, JobState, OpenSink};
+pub use push::{Full, PushQueue, QUEUE_BYTES};
+pub use relation::{Pin, Relation, RelationId};
+
+use crate::budget::Budget;
+use crate::limits::RunConfig;
+use crate::splits::SplitQueue;
+use coordinator::{Command, Coordinator};
+use cut::Cut;
+use push::PushSource;
+use relation::Readable;
+use worker::Worker;
+
+/// Called when an epoch has become readable or a job has changed its state; it must not block.
+pub type Observer = dyn Fn(Epoch) + Send + Sync;
+
+struct Shared {
+    config: RunConfig,
+    coordinator: Coordinator,
+    cut: Arc<Cut>,
+    readable: Arc<Readable>,
+    jobs: RwLock<BTreeMap<JobId, Arc<Job>>>,
+    observer: Box<Observer>,
+    stop: AtomicBool,
+    /// Why the engine as a whole has stopped.
+    fault: Mutex<Option<String>>,
+}
+
+impl Shared {
+    fn notify(&self) {
+        (self.observer)(self.readable.epoch());
+    }
+
+    fn make_readable(&self, epoch: Epoch) {
+        if self.readable.advance(epoch) {
+            self.coordinator.completed(epoch);
+            self.notify();
+        }
+    }
+
+    /// `job` has failed; those that read it cannot go on either.
+    fn fail(&self, job: &Arc<Job>, error: Error) {
+        job.set_failed(&error);
+        let jobs = self.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        for reader in jobs.values().filter(|j| j.reads(job) && !j.failure.is_set()) {
+            reader.failure.set(Error::Data(format!("{} has failed: {error}", job.spec.name)));
+        }
+        drop(jobs);
+        self.notify();
+    }
+}
+
+/// Workers that run jobs until it is dropped.
+pub struct Engine {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    next: AtomicU64,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("readable", &self.shared.readable.epoch()).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Starts the workers.
+    ///
+    /// # Errors
+    /// Threads cannot be started.
+    pub fn start(config: RunConfig, observer: Box<Observer>) -> Result<Self> {
+        let workers = config.workers.max(1);
+        let config = RunConfig { workers, ..config };
+        let cut = Arc::<Cut>::default();
+        let shared = Arc::new(Shared {
+            coordinator: Coordinator::new(config.epochs, config.clock, workers, Arc::clone(&cut)),
+            cut,
+            readable: Arc::default(),
+            jobs: RwLock::default(),
+            observer,
+            stop: AtomicBool::new(false),
+            fault: Mutex::default(),
+            config,
+        });
+        let of_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("thalweg-engine".to_owned())
+            .spawn(move || run_workers(workers, &of_thread))
+            .map_err(|e| Error::Internal(format!("cannot start the engine: {e}")))?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)), next: AtomicU64::new(1) })
+    }
+
+    fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Workers.
+    pub fn workers(&self) -> usize {
+        self.shared.config.workers
+    }
+
+    /// A relation that a job to be added will write.
+    pub fn relation(&self, schema: SchemaRef, key: Option<Vec<usize>>, append_only: bool) -> Arc<Relation> {
+        Arc::new(Relation::new(RelationId(self.number()), schema, key, append_only, self.workers()))
+    }
+
+    /// A queue for the first source of a job to be added.
+    pub fn queue(&self, schema: SchemaRef) -> (Arc<PushQueue>, Arc<dyn Source>) {
+        let queue = PushQueue::new(schema, Arc::clone(&self.shared.cut));
+        (Arc::clone(&queue), Arc::new(PushSource(queue)))
+    }
+
+    /// Hands rows and rejects in to queues; all become visible in one epoch. Returns a ticket for each: see
+    /// [`Engine::is_visible`].
+    ///
+    /// # Errors
+    /// A queue is full; nothing was taken.
+    pub fn push(&self, pushes: Vec<(Arc<PushQueue>, RecordBatch, Vec<DeadLetter>)>) -> Result<Vec<u64>, Full> {
+        let tickets = self.shared.cut.together(|stamp| {
+            if pushes.iter().any(|(queue, ..)| !queue.has_room()) {
+                return Err(Full);
+            }
+            Ok(pushes.into_iter().map(|(queue, rows, dead)| queue.push(stamp, rows, dead)).collect())
+        })?;
+        self.shared.coordinator.wake();
+        Ok(tickets)
+    }
+
+    /// Adds a job; it begins at the next epoch, which comes at once.
+    ///
+    /// # Errors
+    /// A source cannot list its splits.
+    pub fn add(&self, spec: JobSpec) -> Result<Arc<Job>> {
+        let queues = spec
+            .inputs
+            .iter()
+            .map(|input| match input {
+                JobInput::Source(source) => Ok(Some(Arc::new(SplitQueue::new(source.splits()?)))),
+                JobInput::Relation(_) => Ok(None),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let budget = Budget::new(self.shared.config.memory_limit_bytes, spec.plan.nodes.len(), self.workers());
+        let mut jobs = self.shared.jobs.write().unwrap_or_else(PoisonError::into_inner);
+        let writer = |relation: &Relation| jobs.values().find(|j| j.written().any(|r| r == relation.id)).cloned();
+        let job = Arc::new(Job::new(JobId(self.number()), spec, queues, writer, budget));
+        jobs.insert(job.id, Arc::clone(&job));
+        drop(jobs);
+        self.shared.coordinator.submit(Command::Install(Arc::clone(&job)));
+        Ok(job)
+    }
+
+    /// Removes a job; nothing must read its relations any more but those who hold a pin.
+    pub fn remove(&self, job: &Job) {
+        job.set_dropped();
+        self.shared.jobs.write().unwrap_or_else(PoisonError::into_inner).remove(&job.id);
+        self.shared.coordinator.submit(Command::Remove(job.id));
+    }
+
+    /// The newest epoch that every live job has completed.
+    pub fn epoch(&self) -> Epoch {
+        self.shared.readable.epoch()
+    }
+
+    /// Keeps the newest readable epoch readable.
+    pub fn pin(&self) -> Pin {
+        Pin::new(&self.shared.readable)
+    }
+
+    /// Whether the results of `job` can be read at [`Engine::epoch`].
+    pub fn is_ready(&self, job: &Job) -> bool {
+        job.state() == JobState::Live && self.epoch().0 >= job.start()
+    }
+
+    /// Whether everything up to `ticket` of the queue that feeds `job` can be read at [`Engine::epoch`].
+    pub fn is_visible(&self, job: &Job, ticket: u64) -> bool {
+        self.shared.coordinator.visible((job.id, 0)) >= ticket
+    }
+
+    /// Whether every source of `job` has ended and all of it can be read at [`Engine::epoch`].
+    pub fn has_ended(&self, job: &Job) -> bool {
+        self.shared.coordinator.have_ended(&job.ends_with())
+    }
+
+    /// The jobs, oldest first.
+    pub fn jobs(&self) -> Vec<Arc<Job>> {
+        self.shared.jobs.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Bytes of state of all jobs.
+    pub fn state_bytes(&self) -> usize {
+        self.jobs().iter().map(|j| j.state_bytes()).sum()
+    }
+
+    /// Why the engine as a whole has stopped, if it has.
+    pub fn fault(&self) -> Option<String> {
+        self.shared.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Epochs sealed so far.
+    pub fn sealed(&self) -> u64 {
+        self.shared.coordinator.open().0
+    }
+
+    /// Ends the workers and waits for them.
+    pub fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Release);
+        self.shared.coordinator.wake();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn run_workers(workers: usize, shared: &Arc<Shared>) {
+    let communication = if workers == 1 { Communication::Thread } else { Communication::Process(workers) };
+    let timely = timely::Config { communication, worker: WorkerConfig::default() };
+    let of_workers = Arc::clone(shared);
+    let outcome = timely::execute(timely, move |timely| {
+        let outcome = catch_unwind(AssertUnwindSafe(|| Worker::new(timely.index(), &of_workers).run(timely)));
+        if let Err(panic) = outcome {
+            of_workers.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(words(panic.as_ref()));
+            of_workers.stop.store(true, Ordering::Release);
+            of_workers.coordinator.wake();
+            of_workers.notify();
+        }
+    });
+    match outcome {
+        Ok(guards) => drop(guards.join()),
+        Err(error) => drop(shared.fault.lock().unwrap_or_else(PoisonError::into_inner).insert(error)),
+    }
+}
+
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    format!("a worker panicked: {}", text.unwrap_or("without a word"))
+}
