@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, SchemaRef};
-use datafusion::logical_expr::{LogicalPlan, TableSource};
+use datafusion::common::TableReference;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{LogicalPlan, ScalarUDF, TableSource};
 use datafusion::sql::sqlparser::ast::Expr;
 use thalweg_core::{Error, Options, Result};
-use thalweg_plan::WatermarkSpec;
+use thalweg_plan::{RelationSpec, WatermarkSpec};
 
 /// A declared source or table.
 #[derive(Clone, Debug)]
@@ -27,6 +29,16 @@ pub(crate) struct SourceEntry {
     pub schema: SchemaRef,
 }
 
+/// A table, source or materialized view of a server, as a query over it is planned.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveEntry {
+    /// Names it in the plan: its number.
+    pub name: String,
+    pub schema: SchemaRef,
+    pub known: RelationSpec,
+    pub watermark: Option<WatermarkSpec>,
+}
+
 /// What a name in FROM stands for.
 #[derive(Clone, Debug)]
 pub(crate) enum Relation {
@@ -35,11 +47,34 @@ pub(crate) enum Relation {
     Dead(Arc<SourceEntry>),
     /// A view: its query takes its place.
     View(Arc<LogicalPlan>),
+    /// What another job computes: what stands, then what changes.
+    Live(Arc<LiveEntry>),
     /// A materialized view: computed once, whoever reads it.
     Materialized {
         name: String,
         schema: SchemaRef,
     },
+}
+
+/// Finds what stands in FROM.
+pub(crate) trait Relations {
+    /// The relation that `name` means.
+    ///
+    /// # Errors
+    /// There is none.
+    fn source(&self, name: &TableReference) -> Result<Arc<dyn TableSource>, DataFusionError>;
+
+    /// Functions beside those that every query knows.
+    fn function(&self, _name: &str) -> Option<Arc<ScalarUDF>> {
+        None
+    }
+}
+
+impl Relations for Catalog {
+    fn source(&self, name: &TableReference) -> Result<Arc<dyn TableSource>, DataFusionError> {
+        let relation = self.get(name.table()).map_err(|e| DataFusionError::Plan(e.to_string()))?;
+        Ok(Arc::new(PlannedTable::new(relation)))
+    }
 }
 
 /// Relations by name.
@@ -85,6 +120,19 @@ impl Catalog {
 pub(crate) struct PlannedTable {
     pub relation: Relation,
     pub schema: SchemaRef,
+}
+
+impl PlannedTable {
+    pub fn new(relation: Relation) -> Self {
+        let schema = match &relation {
+            Relation::Source(source) => Arc::clone(&source.schema),
+            Relation::Dead(_) => thalweg_core::dead_schema(),
+            Relation::Live(live) => Arc::clone(&live.schema),
+            Relation::Materialized { schema, .. } => Arc::clone(schema),
+            Relation::View(plan) => Arc::clone(plan.schema().inner()),
+        };
+        Self { relation, schema }
+    }
 }
 
 impl TableSource for PlannedTable {

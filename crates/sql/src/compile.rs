@@ -12,7 +12,7 @@ use thalweg_core::{Error, Options};
 use thalweg_plan::{Plan, PlanBuilder, SinkSpec};
 
 use crate::Problem;
-use crate::catalog::{Catalog, Relation};
+use crate::catalog::{Catalog, Relation, SourceEntry};
 use crate::context::Planner;
 use crate::declare::{declare, insert};
 use crate::lower::{Delivery, Lowerer, Rel, presentable};
@@ -197,7 +197,8 @@ impl Script {
             emit_on_close: false,
             notices: Vec::new(),
         };
-        let read = match columns_read(&self.jobs) {
+        let plans: Vec<&LogicalPlan> = self.jobs.iter().map(|job| &job.plan).collect();
+        let read = match columns_read(&plans) {
             Ok(read) => read,
             Err(error) => {
                 problems.push(problem(&error, (0, 0)));
@@ -205,12 +206,8 @@ impl Script {
             }
         };
         let mut sources_planned = true;
-        for (name, columns) in &read.sources {
-            let added = match self.catalog.get(name) {
-                Ok(Relation::Source(entry)) => lowerer.add_source(&entry, columns),
-                _ => Ok(()),
-            };
-            if let Err(error) = added {
+        for (entry, columns) in read.sources.values() {
+            if let Err(error) = lowerer.add_source(entry, columns) {
                 problems.push(problem(&error, (0, 0)));
                 sources_planned = false;
             }
@@ -256,14 +253,17 @@ fn run_job(
     };
     let shape = options.connectors.sink(&spec.connector, &spec.options).map_err(plan_error)?;
     let mode = shape.mode.unwrap_or_else(|| default_mode(lowerer, &rel, &spec.connector));
-    let delivery = match mode {
-        _ if shape.discards => Delivery::Changelog,
+    let delivery = if shape.discards { Delivery::Changelog } else { delivery_of(mode) };
+    lowerer.sink(&rel, presentation, spec, delivery, shape.single)?;
+    Ok(Some(mode))
+}
+
+pub(crate) fn delivery_of(mode: SinkMode) -> Delivery {
+    match mode {
         SinkMode::Append => Delivery::Append,
         SinkMode::Final => Delivery::Final,
         SinkMode::Changelog => Delivery::Changelog,
-    };
-    lowerer.sink(&rel, presentation, spec, delivery, shape.single)?;
-    Ok(Some(mode))
+    }
 }
 
 fn default_mode(lowerer: &Lowerer, rel: &Rel, connector: &str) -> SinkMode {
@@ -272,38 +272,39 @@ fn default_mode(lowerer: &Lowerer, rel: &Rel, connector: &str) -> SinkMode {
     if append_only && connector != "stdout" { SinkMode::Append } else { SinkMode::Final }
 }
 
-struct ColumnsRead {
-    sources: BTreeMap<String, BTreeSet<usize>>,
+pub(crate) struct ColumnsRead {
+    /// Sources that are read from outside, by name, with the columns that are used.
+    pub sources: BTreeMap<String, (Arc<SourceEntry>, BTreeSet<usize>)>,
+    /// Materialized views of the script.
     views: BTreeSet<String>,
 }
 
-/// Which columns of which sources, and which materialized views, the jobs read.
-fn columns_read(jobs: &[Job]) -> Result<ColumnsRead> {
+/// Which columns of which sources, and which materialized views, `plans` read.
+pub(crate) fn columns_read(plans: &[&LogicalPlan]) -> Result<ColumnsRead> {
     let mut read = ColumnsRead { sources: BTreeMap::new(), views: BTreeSet::new() };
-    for job in jobs {
-        job.plan.apply_with_subqueries(|node| {
+    for plan in plans {
+        plan.apply_with_subqueries(|node| {
             let LogicalPlan::TableScan(scan) = node else { return Ok(TreeNodeRecursion::Continue) };
             let table = crate::lower::planned_table(scan)?;
+            let mut used = |source: &Arc<SourceEntry>, more: &mut dyn Iterator<Item = usize>| {
+                let entry = read.sources.entry(source.name.clone());
+                let (_, columns) = entry.or_insert_with(|| (Arc::clone(source), BTreeSet::new()));
+                columns.extend(more);
+                if columns.is_empty() {
+                    // Rows without columns cannot be told apart from no rows by every kernel.
+                    columns.insert(narrowest(&table.schema));
+                }
+            };
             match &table.relation {
-                Relation::Source(source) => {
-                    let columns = read.sources.entry(source.name.clone()).or_default();
-                    match &scan.projection {
-                        Some(projection) => columns.extend(projection),
-                        None => columns.extend(0..table.schema.fields().len()),
-                    }
-                    if columns.is_empty() {
-                        // Rows without columns cannot be told apart from no rows by every kernel.
-                        columns.insert(narrowest(&table.schema));
-                    }
-                }
-                Relation::Dead(source) => {
-                    let columns = read.sources.entry(source.name.clone()).or_default();
-                    columns.extend(0..source.declared.fields().len());
-                }
+                Relation::Source(source) => match &scan.projection {
+                    Some(projection) => used(source, &mut projection.iter().copied()),
+                    None => used(source, &mut (0..table.schema.fields().len())),
+                },
+                Relation::Dead(source) => used(source, &mut (0..source.declared.fields().len())),
                 Relation::Materialized { name, .. } => {
                     read.views.insert(name.clone());
                 }
-                Relation::View(_) => {}
+                Relation::View(_) | Relation::Live(_) => {}
             }
             Ok(TreeNodeRecursion::Continue)
         })?;
@@ -316,7 +317,7 @@ fn narrowest(schema: &SchemaRef) -> usize {
     (0..schema.fields().len()).min_by_key(width).unwrap_or(0)
 }
 
-fn renamed(plan: LogicalPlan, columns: &[String]) -> Result<LogicalPlan> {
+pub(crate) fn renamed(plan: LogicalPlan, columns: &[String]) -> Result<LogicalPlan> {
     if columns.is_empty() {
         return Ok(plan);
     }
@@ -337,7 +338,7 @@ pub(crate) fn plan_error(error: Error) -> DataFusionError {
 }
 
 /// A planner's error in the user's words, at its own place if it knows it.
-fn problem(error: &DataFusionError, place: (u64, u64)) -> Problem {
+pub(crate) fn problem(error: &DataFusionError, place: (u64, u64)) -> Problem {
     let place = match error.diagnostic().and_then(|d| d.span) {
         Some(span) if span.start.line > 0 => (span.start.line, span.start.column),
         _ => place,
@@ -353,7 +354,7 @@ fn problem(error: &DataFusionError, place: (u64, u64)) -> Problem {
     Problem::new(place.0, place.1, message)
 }
 
-fn root(error: &DataFusionError) -> &DataFusionError {
+pub(crate) fn root(error: &DataFusionError) -> &DataFusionError {
     match error {
         DataFusionError::Context(_, inner) => root(inner),
         DataFusionError::Diagnostic(_, inner) => root(inner),

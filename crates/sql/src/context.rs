@@ -2,23 +2,29 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::common::{DFSchema, TableReference};
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{DFSchema, ScalarValue, TableReference};
 use datafusion::config::ConfigOptions;
-use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::SessionState;
+use datafusion::error::Result;
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::{SessionState, TaskContext};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast::{self, Query, Statement};
 
-use crate::catalog::{Catalog, PlannedTable, Relation};
+use crate::catalog::{Catalog, Relations};
 use crate::functions;
 use crate::marks::Marks;
 use crate::scalar::single_rows;
@@ -47,6 +53,8 @@ impl Planner {
             .with_default_features()
             .build();
         functions::register(&mut state);
+        // The server's version is not that of the planner.
+        let _ = state.deregister_udf("version");
         Self {
             state,
             relation_planners: vec![Arc::new(WindowPlanner)],
@@ -63,17 +71,54 @@ impl Planner {
     }
 
     /// The optimised plan of a query.
-    pub fn query(&self, catalog: &Catalog, query: &Query) -> Result<LogicalPlan> {
+    pub fn query(&self, catalog: &dyn Relations, query: &Query) -> Result<LogicalPlan> {
         let bound = self.bind(catalog, query)?;
         self.optimize(bound)
     }
 
     /// The plan of a query as written, types resolved.
-    pub fn bind(&self, catalog: &Catalog, query: &Query) -> Result<LogicalPlan> {
+    pub fn bind(&self, catalog: &dyn Relations, query: &Query) -> Result<LogicalPlan> {
+        self.bind_with(catalog, query, Vec::new())
+    }
+
+    /// As [`Planner::bind`]; `parameters` are the types of `$1`, `$2`, …, as far as they are known.
+    pub fn bind_with(
+        &self,
+        catalog: &dyn Relations,
+        query: &Query,
+        parameters: Vec<Option<FieldRef>>,
+    ) -> Result<LogicalPlan> {
         let names = Names { planner: self, catalog };
+        let mut context = PlannerContext::new().with_prepare_param_data_types(parameters);
         let plan = SqlToRel::new_with_options(&names, Self::options())
-            .sql_statement_to_plan(Statement::Query(Box::new(query.clone())))?;
+            .sql_statement_to_plan_with_context(Statement::Query(Box::new(query.clone())), &mut context)?;
         self.marks.put_in(single_rows(plan)?)
+    }
+
+    /// A plan over readable tables as something that runs.
+    pub async fn physical(&self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+        self.state.query_planner().create_physical_plan(plan, &self.state).await
+    }
+
+    /// `plan` with `now()` as the time `micros`.
+    pub fn at(&self, plan: LogicalPlan, micros: i64) -> Result<LogicalPlan> {
+        let plan = plan.transform_up_with_subqueries(|node| {
+            node.map_expressions(|e| {
+                let name = NamePreserver::new_for_projection().save(&e);
+                Ok(now_is(e, micros)?.update_data(|e| name.restore(e)))
+            })
+        });
+        plan.data()
+    }
+
+    /// An expression without columns that the clock may stand in, ready to compute.
+    pub fn compiled(&self, expr: Expr, micros: i64) -> Result<Arc<dyn PhysicalExpr>> {
+        crate::lower::compile_expr(&now_is(expr, micros)?.data, &DFSchema::empty())
+    }
+
+    /// What a plan runs in: `memory` bytes at most.
+    pub fn task(&self, runtime: Arc<RuntimeEnv>) -> Arc<TaskContext> {
+        Arc::new(TaskContext::from(&self.state).with_runtime(runtime))
     }
 
     pub fn optimize(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
@@ -88,7 +133,7 @@ impl Planner {
     }
 
     /// `SELECT * FROM name`, optimised.
-    pub fn relation(&self, catalog: &Catalog, name: &str) -> Result<LogicalPlan> {
+    pub fn relation(&self, catalog: &dyn Relations, name: &str) -> Result<LogicalPlan> {
         let source = Names { planner: self, catalog }.get_table_source(TableReference::bare(name.to_owned()))?;
         self.optimize(LogicalPlanBuilder::scan(TableReference::bare(name.to_owned()), source, None)?.build()?)
     }
@@ -103,19 +148,12 @@ impl Planner {
 
 struct Names<'a> {
     planner: &'a Planner,
-    catalog: &'a Catalog,
+    catalog: &'a dyn Relations,
 }
 
 impl ContextProvider for Names<'_> {
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
-        let relation = self.catalog.get(name.table()).map_err(|e| DataFusionError::Plan(e.to_string()))?;
-        let schema: SchemaRef = match &relation {
-            Relation::Source(source) => Arc::clone(&source.schema),
-            Relation::Dead(_) => thalweg_core::dead_schema(),
-            Relation::Materialized { schema, .. } => Arc::clone(schema),
-            Relation::View(plan) => Arc::clone(plan.schema().inner()),
-        };
-        Ok(Arc::new(PlannedTable { relation, schema }))
+        self.catalog.source(&name)
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
@@ -131,7 +169,7 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.planner.state.scalar_functions().get(name).cloned()
+        self.catalog.function(name).or_else(|| self.planner.state.scalar_functions().get(name).cloned())
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
@@ -169,4 +207,17 @@ impl ContextProvider for Names<'_> {
     fn udwf_names(&self) -> Vec<String> {
         self.planner.state.window_functions().keys().cloned().collect()
     }
+}
+
+/// `now()` in `expr` as the time `micros`.
+fn now_is(expr: Expr, micros: i64) -> Result<Transformed<Expr>> {
+    expr.transform_up(|e| {
+        Ok(match &e {
+            Expr::ScalarFunction(call) if call.func.name() == functions::NOW => {
+                let time = ScalarValue::TimestampMicrosecond(Some(micros), Some(crate::types::UTC.into()));
+                Transformed::yes(Expr::Literal(time, None))
+            }
+            _ => Transformed::no(e),
+        })
+    })
 }

@@ -6,7 +6,7 @@
 //! The way of a statement: [`compile`] cuts the script into statements ([`parse`]), reads them as PostgreSQL does
 //! ([`spelling`]), plans each query with DataFusion over the [`catalog`], puts its subqueries where they can be joined
 //! ([`scalar`], [`marks`]), optimises it, and lowers it at once to `thalweg_plan` ([`lower`]). What a function, an operator
-//! or a cast means is decided in [`functions`].
+//! or a cast means is decided in [`functions`]. What clients ask about the database itself is answered by [`system`].
 
 mod bin;
 mod catalog;
@@ -19,8 +19,10 @@ mod marks;
 mod parse;
 mod problem;
 mod scalar;
+pub mod server;
 mod spelling;
 mod statement;
+pub mod system;
 mod text;
 mod types;
 mod window_table;

@@ -73,7 +73,7 @@ fn parse_one(dialect: &PostgreSqlDialect, tokens: &[TokenWithSpan]) -> Result<St
 }
 
 /// The planner counts INTERSECT ALL and EXCEPT ALL as joins do, which is wrong for rows that stand several times.
-fn refuse_multiset_operations(tokens: &[TokenWithSpan]) -> Result<()> {
+pub(crate) fn refuse_multiset_operations(tokens: &[TokenWithSpan]) -> Result<()> {
     let mut words = tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).peekable();
     while let Some(word) = words.next() {
         let all = words.peek().is_some_and(|next| is_word(next, "ALL"));
@@ -95,20 +95,20 @@ fn is_query(keyword: Keyword) -> bool {
     matches!(keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES)
 }
 
-fn parser<'a>(dialect: &'a PostgreSqlDialect, tokens: Vec<TokenWithSpan>) -> Parser<'a> {
+pub(crate) fn parser<'a>(dialect: &'a PostgreSqlDialect, tokens: Vec<TokenWithSpan>) -> Parser<'a> {
     Parser::new(dialect).with_tokens_with_locations(tokens)
 }
 
 /// A statement's tokens without the clauses that sqlparser does not know.
-struct Clauses {
-    body: Vec<TokenWithSpan>,
+pub(crate) struct Clauses {
+    pub body: Vec<TokenWithSpan>,
     /// What stands in `WITH ( … )`, and `FORMAT … ENCODE …` after it.
-    with: Option<Vec<TokenWithSpan>>,
-    emit_on_close: bool,
+    pub with: Option<Vec<TokenWithSpan>>,
+    pub emit_on_close: bool,
 }
 
 impl Clauses {
-    fn cut(tokens: &[TokenWithSpan]) -> Self {
+    pub fn cut(tokens: &[TokenWithSpan]) -> Self {
         let words: Vec<TokenWithSpan> =
             tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).cloned().collect();
         let is_create = words.first().is_some_and(|t| is_word(t, "CREATE"));
@@ -157,11 +157,11 @@ fn closing(words: &[TokenWithSpan], open: usize) -> usize {
     words.len()
 }
 
-fn is_word(token: &TokenWithSpan, word: &str) -> bool {
+pub(crate) fn is_word(token: &TokenWithSpan, word: &str) -> bool {
     matches!(&token.token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
 }
 
-fn parse_create(p: &mut Parser, options: Vec<(String, String)>, emit_on_close: bool) -> Result<Statement> {
+pub(crate) fn parse_create(p: &mut Parser, options: Vec<(String, String)>, emit_on_close: bool) -> Result<Statement> {
     if p.parse_keyword(Keyword::TABLE) {
         return Ok(Statement::CreateTable(parse_source(p, options)?));
     }
@@ -175,8 +175,8 @@ fn parse_create(p: &mut Parser, options: Vec<(String, String)>, emit_on_close: b
         return parse_view(p, true, emit_on_close);
     }
     if take_word(p, "SINK") {
-        if_not_exists(p);
-        let name = name(p)?;
+        let if_not_exists = if_not_exists(p);
+        let (schema, name) = qualified(p)?;
         let from = if p.parse_keyword(Keyword::FROM) {
             SinkInput::Relation(self::name(p)?)
         } else if p.parse_keyword(Keyword::AS) {
@@ -184,25 +184,28 @@ fn parse_create(p: &mut Parser, options: Vec<(String, String)>, emit_on_close: b
         } else {
             return p.expected("FROM relation or AS query", p.peek_token());
         };
-        return Ok(Statement::CreateSink(CreateSink { name, from, emit_on_close, options: Options::new(options) }));
+        let options = Options::new(options);
+        return Ok(Statement::CreateSink(CreateSink { schema, name, if_not_exists, from, emit_on_close, options }));
     }
     p.expected("SOURCE, TABLE, VIEW, MATERIALIZED VIEW or SINK", p.peek_token())
 }
 
 fn parse_view(p: &mut Parser, materialized: bool, emit_on_close: bool) -> Result<Statement> {
-    if_not_exists(p);
-    let name = name(p)?;
+    let if_not_exists = if_not_exists(p);
+    let (schema, name) = qualified(p)?;
     let columns = if p.peek_token().token == Token::LParen { names_in_parentheses(p)? } else { Vec::new() };
     p.expect_keyword(Keyword::AS)?;
     let query = query(p)?;
-    Ok(Statement::CreateView(CreateView { name, materialized, columns, query, emit_on_close }))
+    Ok(Statement::CreateView(CreateView { schema, name, if_not_exists, materialized, columns, query, emit_on_close }))
 }
 
 fn parse_source(p: &mut Parser, mut options: Vec<(String, String)>) -> Result<CreateSource> {
-    if_not_exists(p);
-    let name = name(p)?;
+    let if_not_exists = if_not_exists(p);
+    let (schema, name) = qualified(p)?;
     let mut source = CreateSource {
+        schema,
         name,
+        if_not_exists,
         columns: Vec::new(),
         watermark: None,
         primary_key: Vec::new(),
@@ -259,13 +262,19 @@ fn parse_column(p: &mut Parser, source: &mut CreateSource) -> Result<()> {
     } else {
         Some(p.parse_data_type()?)
     };
-    let mut column = ColumnDef { name, data_type, not_null: false, generated: None };
+    let mut column = ColumnDef { name, data_type, not_null: false, generated: None, default: None };
     loop {
         if p.parse_keywords(&[Keyword::NOT, Keyword::NULL]) {
             column.not_null = true;
         } else if p.parse_keyword(Keyword::NULL) {
         } else if p.parse_keywords(&[Keyword::PRIMARY, Keyword::KEY]) {
             source.primary_key = vec![column.name.clone()];
+        } else if p.parse_keyword(Keyword::DEFAULT) {
+            column.default = Some(expression(p)?);
+        } else if p.parse_keyword(Keyword::GENERATED) {
+            p.expect_keywords(&[Keyword::ALWAYS, Keyword::AS])?;
+            column.generated = Some(expression(p)?);
+            take_word(p, "STORED");
         } else if p.parse_keyword(Keyword::AS) {
             column.generated = Some(expression(p)?);
         } else {
@@ -279,7 +288,7 @@ fn parse_column(p: &mut Parser, source: &mut CreateSource) -> Result<()> {
     Ok(())
 }
 
-fn query(p: &mut Parser) -> Result<Box<Query>> {
+pub(crate) fn query(p: &mut Parser) -> Result<Box<Query>> {
     let mut query = p.parse_query()?;
     as_postgres_reads(query.as_mut())?;
     Ok(query)
@@ -291,7 +300,7 @@ fn expression(p: &mut Parser) -> Result<Expr> {
     Ok(expr)
 }
 
-fn parse_options(p: &mut Parser) -> Result<Vec<(String, String)>> {
+pub(crate) fn parse_options(p: &mut Parser) -> Result<Vec<(String, String)>> {
     let mut options = Vec::new();
     p.expect_token(&Token::LParen)?;
     loop {
@@ -342,22 +351,30 @@ fn names_in_parentheses(p: &mut Parser) -> Result<Vec<String>> {
     Ok(names.into_iter().map(normalized).collect())
 }
 
-/// The last part of a name; schemas are the server's.
+/// A name without its schema; schemas are the server's.
 fn name(p: &mut Parser) -> Result<String> {
-    let name = p.parse_object_name(false)?;
-    let ident = name.0.last().and_then(|part| part.as_ident()).cloned();
-    ident.map(normalized).ok_or_else(|| ParserError::ParserError("a name is expected".to_owned()))
+    qualified(p).map(|(_, name)| name)
+}
+
+/// A schema, if given, and a name.
+pub(crate) fn qualified(p: &mut Parser) -> Result<(Option<String>, String)> {
+    let parts = p.parse_object_name(false)?.0;
+    let mut names: Vec<String> = parts.iter().filter_map(|part| part.as_ident()).cloned().map(normalized).collect();
+    match (names.pop(), names.pop()) {
+        (Some(name), schema) if names.len() <= 1 => Ok((schema, name)),
+        _ => Err(ParserError::ParserError("a name is expected".to_owned())),
+    }
 }
 
 pub(crate) fn normalized(ident: datafusion::sql::sqlparser::ast::Ident) -> String {
     if ident.quote_style.is_some() { ident.value } else { ident.value.to_lowercase() }
 }
 
-fn if_not_exists(p: &mut Parser) {
-    let _ = p.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
+fn if_not_exists(p: &mut Parser) -> bool {
+    p.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS])
 }
 
-fn take_word(p: &mut Parser, word: &str) -> bool {
+pub(crate) fn take_word(p: &mut Parser, word: &str) -> bool {
     let found = is_word(&p.peek_token(), word);
     if found {
         p.next_token();
@@ -365,6 +382,6 @@ fn take_word(p: &mut Parser, word: &str) -> bool {
     found
 }
 
-fn expect_word(p: &mut Parser, word: &str) -> Result<()> {
+pub(crate) fn expect_word(p: &mut Parser, word: &str) -> Result<()> {
     if take_word(p, word) { Ok(()) } else { p.expected(word, p.peek_token()) }
 }

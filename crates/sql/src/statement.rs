@@ -4,14 +4,14 @@ use datafusion::sql::sqlparser::ast::{DataType, Expr, Ident, Query};
 use thalweg_core::Options;
 
 /// A statement and where it begins.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Located {
     pub statement: Statement,
     pub line: u64,
     pub column: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Statement {
     CreateSource(CreateSource),
     CreateTable(CreateSource),
@@ -27,43 +27,51 @@ pub(crate) enum Statement {
     Set,
 }
 
-#[derive(Debug)]
-pub(crate) struct CreateSource {
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct CreateSource {
+    pub schema: Option<String>,
     pub name: String,
+    pub if_not_exists: bool,
     pub columns: Vec<ColumnDef>,
     pub watermark: Option<(Ident, Expr)>,
     pub primary_key: Vec<String>,
     pub options: Options,
 }
 
-#[derive(Debug)]
-pub(crate) struct ColumnDef {
+#[derive(Clone, Debug)]
+pub struct ColumnDef {
     pub name: String,
     /// `None` for `name AS expr` without a type.
     pub data_type: Option<DataType>,
     pub not_null: bool,
     pub generated: Option<Expr>,
+    pub default: Option<Expr>,
 }
 
-#[derive(Debug)]
-pub(crate) struct CreateView {
+#[derive(Clone, Debug)]
+pub struct CreateView {
+    pub schema: Option<String>,
     pub name: String,
+    pub if_not_exists: bool,
     pub materialized: bool,
     pub columns: Vec<String>,
     pub query: Box<Query>,
     pub emit_on_close: bool,
 }
 
-#[derive(Debug)]
-pub(crate) struct CreateSink {
+#[derive(Clone, Debug)]
+pub struct CreateSink {
+    pub schema: Option<String>,
     pub name: String,
+    pub if_not_exists: bool,
     pub from: SinkInput,
     pub emit_on_close: bool,
     pub options: Options,
 }
 
-#[derive(Debug)]
-pub(crate) enum SinkInput {
+#[derive(Clone, Debug)]
+pub enum SinkInput {
     Relation(String),
     Query(Box<Query>),
 }

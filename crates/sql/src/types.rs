@@ -62,6 +62,45 @@ pub(crate) fn arrow_type(sql: &ast::DataType) -> Result<DataType, Error> {
     })
 }
 
+/// The name of a type as PostgreSQL writes it.
+pub fn type_name(arrow: &DataType) -> String {
+    match sql_type(arrow) {
+        Some(ast::DataType::Numeric(ExactNumberInfo::PrecisionAndScale(p, s))) => format!("numeric({p},{s})"),
+        Some(ast::DataType::Timestamp(_, TimezoneInfo::None)) => "timestamp without time zone".to_owned(),
+        Some(ast::DataType::Timestamp(..)) => "timestamp with time zone".to_owned(),
+        Some(ast::DataType::Time(..)) => "time without time zone".to_owned(),
+        Some(other) => other.to_string().to_lowercase(),
+        None => arrow.to_string(),
+    }
+}
+
+/// The SQL type whose [`arrow_type`] is `arrow`, if there is one.
+pub(crate) fn sql_type(arrow: &DataType) -> Option<ast::DataType> {
+    use ast::DataType as Sql;
+    Some(match arrow {
+        DataType::Boolean => Sql::Boolean,
+        DataType::Int16 => Sql::SmallInt(None),
+        DataType::Int32 => Sql::Integer(None),
+        DataType::Int64 => Sql::BigInt(None),
+        DataType::Float32 => Sql::Real,
+        DataType::Float64 => Sql::DoublePrecision,
+        DataType::Decimal128(precision, scale) => {
+            Sql::Numeric(ExactNumberInfo::PrecisionAndScale(u64::from(*precision), i64::from(*scale)))
+        }
+        DataType::Utf8View => Sql::Text,
+        DataType::Binary => Sql::Bytea,
+        DataType::Date32 => Sql::Date,
+        DataType::Time64(TimeUnit::Microsecond) => Sql::Time(None, TimezoneInfo::None),
+        DataType::Timestamp(TimeUnit::Microsecond, None) => Sql::Timestamp(None, TimezoneInfo::None),
+        DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => Sql::Timestamp(None, TimezoneInfo::Tz),
+        DataType::Interval(IntervalUnit::MonthDayNano) => Sql::Interval { fields: None, precision: None },
+        DataType::List(of) => {
+            Sql::Array(ast::ArrayElemTypeDef::SquareBracket(Box::new(sql_type(of.data_type())?), None))
+        }
+        _ => return None,
+    })
+}
+
 fn decimal(info: &ExactNumberInfo) -> Result<DataType, Error> {
     let (precision, scale) = match info {
         ExactNumberInfo::None => (38, 10),

@@ -50,11 +50,16 @@ pub(crate) fn reads_now(expr: &Expr) -> bool {
     expr.downcast_ref::<Now>().is_some() || expr.children().into_iter().any(reads_now)
 }
 
-/// `now()` reads the epoch's clock; integer arithmetic that overflows is an error, not a wrong number.
+/// `now()` reads the epoch's clock.
 fn ours(expr: Expr) -> Transformed<Expr> {
     if expr.downcast_ref::<ScalarFunctionExpr>().is_some_and(|f| f.name() == NOW) {
         return Transformed::yes(Arc::new(Now::default()) as Expr);
     }
+    checked_arithmetic(expr)
+}
+
+/// Integer arithmetic that overflows is an error, not a wrong number.
+pub(crate) fn checked_arithmetic(expr: Expr) -> Transformed<Expr> {
     match expr.downcast_ref::<BinaryExpr>() {
         Some(binary) if matches!(binary.op(), Operator::Plus | Operator::Minus | Operator::Multiply) => {
             let checked = BinaryExpr::new(Arc::clone(binary.left()), *binary.op(), Arc::clone(binary.right()))

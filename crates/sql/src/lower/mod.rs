@@ -26,7 +26,8 @@ use crate::types::UTC;
 use crate::window_table::position;
 use window::Pending;
 
-pub(crate) use scan::{SourceUse, evaluate_values, planned_table};
+pub(crate) use expr::{checked_arithmetic, compile as compile_expr, reads_now};
+pub(crate) use scan::{SourceUse, compile_generated, evaluate_values, planned_table};
 
 /// A lowered sub-plan: its columns are those of the logical plan, in order.
 #[derive(Clone, Debug)]

@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat;
-use arrow::datatypes::Schema;
+use arrow::datatypes::{FieldRef, Schema};
 use datafusion::common::{DFSchema, internal_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{EmptyRelation, TableScan, Values};
 use datafusion::physical_expr::expressions::Column;
-use thalweg_core::{SourceId, dead_schema};
-use thalweg_plan::{Bound, Distribution, Expr, Operation, Properties, SourceSpec, WatermarkSpec};
+use datafusion::sql::sqlparser::ast;
+use thalweg_core::{Options, SourceId, dead_schema};
+use thalweg_plan::{Bound, Distribution, Expr, Operation, Properties, RelationSpec, SourceSpec, WatermarkSpec};
 
 use super::{Lowerer, Rel, expr};
-use crate::catalog::{PlannedTable, Relation, SourceEntry};
+use crate::catalog::{LiveEntry, PlannedTable, Relation, SourceEntry};
+use crate::context::Planner;
 
 /// A source in the plan being built.
 #[derive(Clone, Debug)]
@@ -30,6 +32,7 @@ impl Lowerer<'_> {
         let rel = match &table.relation {
             Relation::Source(source) => self.scan_source(source)?,
             Relation::Dead(source) => self.scan_dead(source)?,
+            Relation::Live(live) => self.scan_live(live),
             Relation::Materialized { name, .. } => match self.views.get(name) {
                 Some(rel) => rel.clone(),
                 None => return internal_err!("materialized view {name} is read before it is planned"),
@@ -99,6 +102,40 @@ impl Lowerer<'_> {
         Ok(self.fresh(node))
     }
 
+    /// The rows of another job, as the plan's own source of them yields them: whole.
+    fn scan_live(&mut self, live: &LiveEntry) -> Rel {
+        let id = self.live_source(live);
+        let mut bounds = vec![None; live.schema.fields().len()];
+        if let Some(watermark) = live.watermark {
+            bounds[watermark.column] = Some(Bound::Source(id));
+        }
+        let RelationSpec { append_only, key, distribution } = live.known.clone();
+        let properties = Properties { schema: Arc::clone(&live.schema), append_only, key, distribution, bounds };
+        let node = self.builder.add(Operation::Scan { source: id }, Vec::new(), properties);
+        self.fresh(node)
+    }
+
+    fn live_source(&mut self, live: &LiveEntry) -> SourceId {
+        if let Some(used) = self.sources.get(&live.name) {
+            return used.id;
+        }
+        let columns: Vec<usize> = (0..live.schema.fields().len()).collect();
+        let id = self.builder.source(SourceSpec {
+            name: live.name.clone(),
+            connector: String::new(),
+            options: Options::default(),
+            declared: Arc::clone(&live.schema),
+            projection: columns.clone(),
+            generated: Vec::new(),
+            watermark: live.watermark,
+            schema: Arc::clone(&live.schema),
+            dead_used: false,
+            relation: Some(live.known.clone()),
+        });
+        self.sources.insert(live.name.clone(), SourceUse { id, columns });
+        id
+    }
+
     fn scan_dead(&mut self, source: &SourceEntry) -> Result<Rel> {
         let id = self.sources[&source.name].id;
         self.builder.source_mut(id).dead_used = true;
@@ -156,6 +193,7 @@ impl Lowerer<'_> {
             watermark,
             schema: Arc::new(Schema::new(fields)),
             dead_used: false,
+            relation: None,
         };
         let id = self.builder.source(spec);
         self.sources.insert(entry.name.clone(), SourceUse { id, columns: all });
@@ -186,6 +224,18 @@ impl Lowerer<'_> {
         let node = self.builder.add(Operation::Values { rows }, Vec::new(), properties);
         Ok(self.fresh(node))
     }
+}
+
+/// The generated columns of a source all of whose columns are read.
+pub(crate) fn compile_generated(planner: &Planner, entry: &SourceEntry) -> Result<Vec<(FieldRef, Expr)>> {
+    let schema = DFSchema::try_from(entry.declared.as_ref().clone())?;
+    let one = |(field, text): &(FieldRef, ast::Expr)| {
+        let e = planner.expression(text.clone(), &schema)?;
+        let e = datafusion::logical_expr::cast(e, field.data_type().clone());
+        let e = planner.coerce(e, &schema)?;
+        Ok((Arc::clone(field), expr::compile_timeless(&e, &schema, "a generated column")?))
+    };
+    entry.generated.iter().map(one).collect()
 }
 
 /// The rows of VALUES, computed now.

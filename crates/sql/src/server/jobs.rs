@@ -1,0 +1,192 @@
+//! `JobPlan`: what the engine has to run for a table, source, view or sink. It must not know the engine.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::error::Result;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_expr::expressions::Column;
+use thalweg_core::{Options, SourceId, dead_schema};
+use thalweg_plan::{
+    Distribution, Expr, Operation, Plan, PlanBuilder, Properties, RelationSpec, SinkSpec, SourceSpec, WatermarkSpec,
+};
+
+use super::objects::{Oid, SourceObject};
+use crate::compile::{Connectors, SinkMode, columns_read, delivery_of};
+use crate::context::Planner;
+use crate::lower::{Delivery, Lowerer, compile_generated};
+
+/// Where a source of a job gets its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobSource {
+    /// From the output of this object's job.
+    Object(Oid),
+    /// From a connector, as the plan's source says.
+    Connector,
+    /// From a queue.
+    Queue,
+}
+
+/// A plan, and what stands at its ends.
+#[derive(Clone, Debug)]
+pub struct JobPlan {
+    /// What to run.
+    pub plan: Plan,
+    /// One a source of the plan.
+    pub sources: Vec<JobSource>,
+    /// What is known of the rows that the first sink gets.
+    pub output: RelationSpec,
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// What is kept for ever.
+    pub notices: Vec<String>,
+    /// How an external sink wants its rows.
+    pub mode: Option<SinkMode>,
+}
+
+/// The end of a job that is read inside.
+fn inner_sink(name: &str) -> SinkSpec {
+    SinkSpec { name: name.to_owned(), connector: String::new(), options: Options::default(), order: Vec::new() }
+}
+
+/// A view whose answer is kept.
+pub(crate) fn view(planner: &Planner, plan: &LogicalPlan, emit_on_close: bool, name: &str) -> Result<JobPlan> {
+    let mut lowerer = lowerer(planner, plan)?;
+    let (rel, _) = lowerer.query(plan, emit_on_close, false)?;
+    let properties = lowerer.properties(rel.node).clone();
+    let mut node = rel.node;
+    if !properties.append_only && properties.distribution == Distribution::Any {
+        // A row and its retraction may come from different workers: they meet by their hash.
+        let keys = properties.key.clone().filter(|k| !k.is_empty());
+        node = lowerer.exchange(node, keys.unwrap_or_else(|| (0..properties.schema.fields().len()).collect()));
+    }
+    let properties = lowerer.properties(node).clone();
+    lowerer.builder.sink(inner_sink(name), node);
+    let (plan, notices) = lowerer.finish();
+    let sources = plan.sources.iter().map(source_of).collect();
+    let Properties { schema, append_only, key, distribution, .. } = properties;
+    let output = RelationSpec { append_only, key, distribution };
+    Ok(JobPlan { plan, sources, output, schema, notices, mode: None })
+}
+
+/// A query whose answer leaves.
+pub(crate) fn sink(
+    planner: &Planner,
+    plan: &LogicalPlan,
+    emit_on_close: bool,
+    spec: SinkSpec,
+    connectors: &dyn Connectors,
+) -> Result<JobPlan> {
+    let mut lowerer = lowerer(planner, plan)?;
+    let (rel, presentation) = lowerer.query(plan, emit_on_close, true)?;
+    let shape = connectors.sink(&spec.connector, &spec.options).map_err(crate::compile::plan_error)?;
+    let append_only = lowerer.properties(rel.node).append_only;
+    // A stream has no end at which final rows could be told.
+    let mode = shape.mode.unwrap_or(if append_only { SinkMode::Append } else { SinkMode::Changelog });
+    let delivery = if shape.discards { Delivery::Changelog } else { delivery_of(mode) };
+    lowerer.sink(&rel, presentation, spec, delivery, shape.single)?;
+    let schema = Arc::clone(&lowerer.properties(rel.node).schema);
+    let (plan, notices) = lowerer.finish();
+    let sources = plan.sources.iter().map(source_of).collect();
+    let output = RelationSpec { append_only, key: None, distribution: Distribution::Any };
+    Ok(JobPlan { plan, sources, output, schema, notices, mode: Some(mode) })
+}
+
+fn lowerer<'a>(planner: &'a Planner, plan: &LogicalPlan) -> Result<Lowerer<'a>> {
+    let mut lowerer = Lowerer {
+        builder: PlanBuilder::default(),
+        planner,
+        sources: HashMap::new(),
+        views: HashMap::new(),
+        emit_on_close: false,
+        notices: Vec::new(),
+    };
+    for (entry, columns) in columns_read(&[plan])?.sources.values() {
+        lowerer.add_source(entry, columns)?;
+    }
+    Ok(lowerer)
+}
+
+fn source_of(spec: &SourceSpec) -> JobSource {
+    match &spec.relation {
+        None => JobSource::Connector,
+        Some(_) => JobSource::Object(Oid(spec.name.trim_start_matches('#').parse().unwrap_or(0))),
+    }
+}
+
+/// A table or a source whose rows are handed in: from its queue to its relation. For a source the second sink takes
+/// what could not be decoded.
+pub(crate) fn handed_in(planner: &Planner, object: &SourceObject, name: &str, table: bool) -> Result<JobPlan> {
+    let entry = &object.entry;
+    let width = entry.declared.fields().len();
+    let declared = if table { with_write(&entry.declared) } else { Arc::clone(&entry.declared) };
+    let extra = declared.fields().len() - width;
+    let generated = compile_generated(planner, entry)?;
+    let fields: Vec<_> =
+        declared.fields().iter().cloned().chain(generated.iter().map(|(f, _)| Arc::clone(f))).collect();
+    let read = Arc::new(Schema::new(fields));
+    let watermark = entry.watermark.map(|w| {
+        let column = if w.column < width { w.column } else { w.column + extra };
+        WatermarkSpec { column, delay: w.delay }
+    });
+    let mut builder = PlanBuilder::default();
+    let source = builder.source(SourceSpec {
+        name: name.to_owned(),
+        connector: String::new(),
+        options: Options::default(),
+        projection: (0..declared.fields().len()).collect(),
+        declared,
+        generated,
+        watermark,
+        schema: Arc::clone(&read),
+        dead_used: !table,
+        relation: None,
+    });
+    let scan = builder.add(Operation::Scan { source }, Vec::new(), appended(&read));
+    let schema = Arc::clone(&entry.schema);
+    if !table {
+        builder.sink(inner_sink(name), scan);
+        let dead = builder.add(Operation::Dead { source: SourceId(0) }, Vec::new(), appended(&dead_schema()));
+        builder.sink(inner_sink(&format!("{name}$dead")), dead);
+        let output = RelationSpec { append_only: true, key: None, distribution: Distribution::Any };
+        return Ok(finished(builder, output, schema));
+    }
+    let order: Vec<usize> = (0..width).chain(width + 1..read.fields().len()).chain([width]).collect();
+    let project = order.iter().map(|c| {
+        let field = Arc::clone(&read.fields()[*c]);
+        (Arc::new(Column::new(field.name(), *c)) as Expr, field)
+    });
+    let ordered = Arc::new(read.project(&order)?);
+    let calc = Operation::Calc { predicate: None, project: Some(project.collect()) };
+    let mut node = builder.add(calc, vec![scan], appended(&ordered));
+    let key = entry.primary_key.clone();
+    // Without a key equal rows meet by their hash, so that one that is deleted is where it was inserted.
+    let by = if key.is_empty() { (0..schema.fields().len()).collect() } else { key.clone() };
+    let distribution = Distribution::Hash(by.clone());
+    let moved = Properties { distribution: distribution.clone(), ..appended(&ordered) };
+    node = builder.add(Operation::Exchange { keys: by }, vec![node], moved);
+    let kept = (!key.is_empty()).then(|| key.clone());
+    let output = RelationSpec { append_only: false, key: kept.clone(), distribution: distribution.clone() };
+    let properties = Properties { append_only: false, key: kept, distribution, ..appended(&schema) };
+    let rows = builder.add(Operation::Table { key }, vec![node], properties);
+    builder.sink(inner_sink(name), rows);
+    Ok(finished(builder, output, schema))
+}
+
+fn finished(builder: PlanBuilder, output: RelationSpec, schema: SchemaRef) -> JobPlan {
+    let plan = builder.finish();
+    JobPlan { plan, sources: vec![JobSource::Queue], output, schema, notices: Vec::new(), mode: None }
+}
+
+fn appended(schema: &SchemaRef) -> Properties {
+    let bounds = vec![None; schema.fields().len()];
+    Properties { schema: Arc::clone(schema), append_only: true, key: None, distribution: Distribution::Any, bounds }
+}
+
+/// A table's columns, then what each row is to do.
+pub(crate) fn with_write(schema: &SchemaRef) -> SchemaRef {
+    let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
+    fields.push(Arc::new(arrow::datatypes::Field::new("$write", arrow::datatypes::DataType::Int8, false)));
+    Arc::new(Schema::new(fields))
+}

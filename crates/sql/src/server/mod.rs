@@ -1,0 +1,45 @@
+//! The SQL of a server: its statements, its catalog, what each statement means.
+//!
+//! [`parse`] cuts a text into [`Statement`]s. [`Objects`] is the catalog: one value, replaced as a whole by each
+//! statement that changes it. [`Database`] plans: a view becomes a [`JobPlan`] for the engine, a query over what is
+//! readable becomes a [`Query`] that runs on DataFusion, a write becomes rows for a table's queue. It must not know
+//! sessions' protocols, threads, or where rows are kept: those come as [`Contents`].
+
+mod by_engine;
+mod contents;
+mod copy;
+mod database;
+mod errors;
+mod jobs;
+mod lookup;
+mod names;
+mod objects;
+mod parameters;
+mod point;
+mod query;
+mod role;
+mod scope;
+mod statement;
+mod writes;
+
+pub use crate::types::type_name;
+pub use by_engine::EngineQuery;
+pub use contents::{Contents, Stored};
+pub use copy::{CopyDirection, CopySide};
+pub use database::{Database, PlannedView, renamed_in};
+pub use jobs::{JobPlan, JobSource};
+pub use names::ObjectName;
+pub use names::quoted;
+pub use objects::{
+    EVERYONE, Index, Kind, Object, Objects, Oid, PUBLIC, Privilege, ROOT, Schema, SourceObject, User, no_schema,
+};
+pub use parameters::{scalars, typed_values};
+pub use point::PointQuery;
+pub use query::{Query, QueryRows};
+pub use role::RoleOption;
+pub use scope::{Extra, Scope};
+pub use statement::{AlterAction, ObjectClass, Statement, StatementKind, parse};
+pub use writes::{ConflictAction, WritePlan, Written};
+
+/// What sqlparser reads, for those who look into [`StatementKind::Sql`].
+pub use datafusion::sql::sqlparser::ast;
