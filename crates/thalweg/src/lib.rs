@@ -16,6 +16,7 @@
 
 mod capture;
 mod pipeline;
+pub mod server;
 mod wiring;
 
 pub use pipeline::{Pipeline, Running};

@@ -1,9 +1,14 @@
 //! Commands and their flags. It must not know how a command does its work.
 
 mod bench;
+mod http;
+mod pg;
 mod progress;
 mod report;
 mod run;
+mod serve;
+mod sql;
+mod top;
 
 use std::process::ExitCode;
 
@@ -20,6 +25,8 @@ struct Cli {
 const EXAMPLES: &str = "Examples:
   thalweg run pipeline.sql                      run until the input ends or Ctrl-C
   thalweg run q5.sql -e NEXMARK=data -e OUT=out.parquet --workers 2
+  thalweg serve --data ./data                   a server for psql, drivers, curl and a browser
+  thalweg sql                                   talk to it
   thalweg check pipeline.sql                    report every mistake, run nothing
   echo \"SELECT 1 + 1\" | thalweg run -         a script from standard input";
 
@@ -29,7 +36,13 @@ enum Command {
     Run(run::RunArgs),
     /// Plans a script without running it and reports every problem with line and column.
     Check(run::CheckArgs),
-    /// Generates the data of benchmarks.
+    /// Runs a server: PostgreSQL protocol and HTTP.
+    Serve(serve::ServeArgs),
+    /// Talks SQL with a server.
+    Sql(sql::SqlArgs),
+    /// Shows what a server does, second by second.
+    Top(top::TopArgs),
+    /// Generates the data of benchmarks, and loads a server.
     Bench(bench::BenchArgs),
 }
 
@@ -38,6 +51,9 @@ pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => run::check(&args),
+        Command::Serve(args) => serve::serve(&args),
+        Command::Sql(args) => sql::sql(&args),
+        Command::Top(args) => top::top(&args),
         Command::Bench(args) => bench::bench(&args),
     };
     match result {

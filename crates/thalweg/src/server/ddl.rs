@@ -1,0 +1,529 @@
+//! Statements that change the catalog: they plan, start or stop what runs, and are written to the catalog's log.
+//! It must not know protocols.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use thalweg_core::{SqlError, SqlState};
+use thalweg_runtime::live::JobState;
+use thalweg_serve::backend::{CancelToken, Login, Surface};
+use thalweg_sql::server::{
+    AlterAction, Index, Kind, Object, ObjectClass, ObjectName, Objects, Oid, PUBLIC, Privilege, Schema, SourceObject,
+    Statement, StatementKind, ast, no_schema, parse, quoted,
+};
+use thalweg_store::Log;
+
+use super::drops::{drop_all, found, owned};
+use super::jobs::{End, start, with_log};
+use super::roles::{alter_role, create_role, granted, no_role};
+use super::session::Session;
+use super::{Server, writes};
+use crate::wiring::Registry;
+
+/// A statement in the catalog's log.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    user: String,
+    path: Vec<String>,
+    sql: String,
+}
+
+/// Runs a statement that changes the catalog; its command tag.
+pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<String, SqlError> {
+    let server = Arc::clone(&session.server);
+    let mut log = server.catalog.lock().await;
+    let made = apply(session, statement)?;
+    if let Some(log) = log.as_mut().filter(|_| made.changed) {
+        let sql = made.logged.clone().unwrap_or_else(|| statement.text.to_string());
+        let record = Record { user: session.login.user.clone(), path: session.path(), sql };
+        let text = serde_json::to_vec(&record).map_err(|e| thalweg_core::Error::Internal(e.to_string()))?;
+        log.append(&text).and_then(|()| log.sync())?;
+    }
+    drop(log);
+    if let Some(oid) = made.awaited {
+        await_made(session, oid).await?;
+    }
+    tracing::info!(user = %session.login.user, tag = %made.tag, "the catalog has changed");
+    Ok(made.tag)
+}
+
+/// What a statement has done.
+pub(super) struct Made {
+    pub tag: String,
+    pub changed: bool,
+    /// A view that takes in what stood before it.
+    pub awaited: Option<Oid>,
+    /// What the log is to say instead of the statement's own text: no password in clear.
+    pub logged: Option<String>,
+}
+
+impl Made {
+    pub fn new(tag: impl Into<String>) -> Self {
+        Self { tag: tag.into(), changed: true, awaited: None, logged: None }
+    }
+
+    pub fn unchanged(tag: impl Into<String>) -> Self {
+        Self { changed: false, ..Self::new(tag) }
+    }
+}
+
+/// Waits until a new view has caught up; one that fails is taken back.
+async fn await_made(session: &mut Session, oid: Oid) -> Result<(), SqlError> {
+    if session.settings.is_on("background_ddl") {
+        return Ok(());
+    }
+    let server = Arc::clone(&session.server);
+    let Some(running) = server.running(oid) else { return Ok(()) };
+    let undo = Undo { server: &server, oid, armed: true };
+    let outcome = server.ready(&running.job).await;
+    match outcome {
+        Err(error) if !server.is_stopping() => {
+            drop(undo);
+            Err(error)
+        }
+        other => {
+            undo.disarm();
+            other
+        }
+    }
+}
+
+/// Takes a view back when its maker fails, is cancelled or goes away before it has caught up.
+struct Undo<'a> {
+    server: &'a Arc<Server>,
+    oid: Oid,
+    armed: bool,
+}
+
+impl Undo<'_> {
+    fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            let (server, oid) = (Arc::clone(self.server), self.oid);
+            tokio::spawn(async move { take_back(&server, oid).await });
+        }
+    }
+}
+
+/// Drops an object that was not finished, and says so in the log.
+pub(crate) async fn take_back(server: &Arc<Server>, oid: Oid) {
+    let mut log = server.catalog.lock().await;
+    let mut objects = server.objects.load().as_ref().clone();
+    let Some(object) = objects.get(oid).cloned() else { return };
+    for dependent in objects.dependents(oid) {
+        remove(server, &mut objects, dependent.oid);
+    }
+    remove(server, &mut objects, oid);
+    server.objects.store(Arc::new(objects));
+    if let Some(log) = log.as_mut() {
+        let sql = format!("DROP {} IF EXISTS {} CASCADE", object.class(), object.full_name());
+        let record = Record { user: "root".to_owned(), path: vec![PUBLIC.to_owned()], sql };
+        let written = serde_json::to_vec(&record).map_err(|e| thalweg_core::Error::Internal(e.to_string()));
+        if let Err(error) = written.and_then(|text| log.append(&text)).and_then(|()| log.sync()) {
+            tracing::error!(%error, "the catalog's log could not be written");
+        }
+    }
+}
+
+/// Waits until nothing is being made any more.
+pub(crate) async fn wait(server: &Server) {
+    server.wait_until(|| server.engine.jobs().iter().all(|j| j.state() != JobState::Backfilling)).await;
+}
+
+/// Runs the statements of the catalog's log.
+pub(super) async fn replay(server: &Arc<Server>, records: Vec<Vec<u8>>) -> Result<(), SqlError> {
+    for record in records {
+        let damaged = |what: String| SqlError::from(thalweg_core::Error::invalid(format!("catalog.log: {what}")));
+        let record: Record = serde_json::from_slice(&record).map_err(|e| damaged(e.to_string()))?;
+        let login = Login {
+            user: record.user,
+            database: "dev".to_owned(),
+            settings: Vec::new(),
+            peer: None,
+            surface: Surface::Postgres,
+            process_id: 0,
+            cancel: CancelToken::default(),
+        };
+        let mut session = Session::new(Arc::clone(server), login)?;
+        let path: Vec<String> = record.path.iter().map(|s| quoted(s)).collect();
+        session.settings.set("search_path", &path.join(", "))?;
+        for statement in parse(&record.sql)? {
+            if let Err(error) = apply(&mut session, &statement) {
+                return Err(damaged(format!("cannot redo \"{}\": {error}", record.sql)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Changes the catalog and what runs. Called under the catalog's lock.
+fn apply(session: &mut Session, statement: &Statement) -> Result<Made, SqlError> {
+    let server = Arc::clone(&session.server);
+    let mut objects = server.objects.load().as_ref().clone();
+    let made = match statement.kind.as_ref() {
+        StatementKind::CreateTable(_)
+        | StatementKind::CreateSource(_)
+        | StatementKind::CreateView(_)
+        | StatementKind::CreateSink(_) => create(session, &mut objects, statement)?,
+        StatementKind::Drop { class, if_exists, names, cascade } => {
+            drop_all(session, &mut objects, *class, *if_exists, names, *cascade)?
+        }
+        StatementKind::Alter { class, if_exists, name, action } => {
+            alter(session, &mut objects, *class, *if_exists, name, action)?
+        }
+        StatementKind::CreateRole { name, if_not_exists, options } => {
+            create_role(session, &mut objects, name, *if_not_exists, options)?
+        }
+        StatementKind::AlterRole { name, options } => alter_role(session, &mut objects, name, options)?,
+        StatementKind::Sql(sql) => sql_statement(session, &mut objects, sql)?,
+        _ => return Err(SqlError::new(SqlState::INTERNAL_ERROR, "not a statement of the catalog")),
+    };
+    if made.changed {
+        server.objects.store(Arc::new(objects));
+    }
+    Ok(made)
+}
+
+/// The schema that something new goes into.
+fn home(session: &Session, objects: &Objects, name: &ObjectName) -> Result<String, SqlError> {
+    let schema = match &name.schema {
+        Some(schema) => objects.schema(schema).ok_or_else(|| no_schema(schema))?,
+        None => {
+            let path = session.path();
+            let found = path.iter().find_map(|s| objects.schema(s));
+            found.ok_or_else(|| {
+                SqlError::new(SqlState::INVALID_SCHEMA_NAME, "no schema has been selected to create in")
+            })?
+        }
+    };
+    if !objects.may(&session.user(objects)?, schema.oid, Privilege::Create) {
+        let message = format!("permission denied for schema {}", quoted(&schema.name));
+        return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+    }
+    Ok(schema.name.clone())
+}
+
+fn create(session: &mut Session, objects: &mut Objects, statement: &Statement) -> Result<Made, SqlError> {
+    let kind = statement.kind.as_ref();
+    let (name, if_not_exists) =
+        kind.created().ok_or_else(|| SqlError::new(SqlState::INTERNAL_ERROR, "nothing is created"))?;
+    let tag = match kind {
+        StatementKind::CreateTable(_) => "CREATE TABLE",
+        StatementKind::CreateSource(_) => "CREATE SOURCE",
+        StatementKind::CreateSink(_) => "CREATE SINK",
+        _ if kind.is_materialized_view() => "CREATE MATERIALIZED VIEW",
+        _ => "CREATE VIEW",
+    };
+    let schema = home(session, objects, &name)?;
+    let full = ObjectName { schema: Some(schema.clone()), name: name.name.clone() };
+    if objects.find(&full, &[]).is_some() {
+        let message = format!("relation {} already exists", quoted(&name.name));
+        if if_not_exists {
+            session.notice(format!("{message}, skipping"));
+            return Ok(Made::unchanged(tag));
+        }
+        return Err(SqlError::new(SqlState::DUPLICATE_TABLE, message));
+    }
+    let server = Arc::clone(&session.server);
+    let oid = objects.number();
+    let mut made = Made::new(tag);
+    let label = if schema == PUBLIC { name.name.clone() } else { format!("{schema}.{}", name.name) };
+    let (kind, columns, query, depends) = match kind {
+        StatementKind::CreateTable(_) | StatementKind::CreateSource(_) => {
+            let table = tag == "CREATE TABLE";
+            let declared = server.database.declare(kind, &Registry, &label)?;
+            may_connect(session, objects, declared.connector())?;
+            if declared.connector().is_none() {
+                start_handed_in(&server, oid, &declared, &label, table)?;
+                made.awaited = Some(oid);
+            }
+            let columns = declared.columns();
+            (declared.into_kind(table), columns, None, BTreeSet::new())
+        }
+        StatementKind::CreateSink(_) => {
+            let connector = kind.options().and_then(|o| o.clone().take("connector"));
+            may_connect(session, objects, connector.as_deref())?;
+            let planned = session.scoped(None, |scope| server.database.sink(scope, statement, &Registry))?;
+            let Some(job) = planned.job else {
+                return Err(SqlError::new(SqlState::INTERNAL_ERROR, "a sink without a job"));
+            };
+            let running = start(&server, &label, job, End::Connector)?;
+            insert(&server, oid, running);
+            (Kind::Sink, planned.columns, Some(planned.query), planned.reads)
+        }
+        _ => {
+            let planned = session.scoped(None, |scope| server.database.view(scope, statement, &label))?;
+            let kind = match planned.job {
+                None => Kind::View,
+                Some(job) => {
+                    job.notices.iter().for_each(|n| session.notice(n.clone()));
+                    let output = job.output.clone();
+                    let running = start(&server, &label, job, End::Relations)?;
+                    insert(&server, oid, running);
+                    made.awaited = Some(oid);
+                    Kind::MaterializedView(output)
+                }
+            };
+            (kind, planned.columns, Some(planned.query), planned.reads)
+        }
+    };
+    objects.put(Object {
+        oid,
+        schema,
+        name: name.name,
+        owner: session.user(objects)?.oid,
+        kind,
+        sql: statement.text.to_string(),
+        query,
+        columns,
+        depends,
+        comment: None,
+    })?;
+    Ok(made)
+}
+
+/// Connectors that reach files or the network do so with the server's rights: only a superuser may name them.
+fn may_connect(session: &Session, objects: &Objects, connector: Option<&str>) -> Result<(), SqlError> {
+    const HARMLESS: [&str; 3] = ["datagen", "nexmark", "blackhole"];
+    match connector {
+        Some(name) if !HARMLESS.contains(&name) && !session.user(objects)?.superuser => {
+            let message = format!("must be superuser to use connector {name}");
+            Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn insert(server: &Server, oid: Oid, running: Arc<super::Running>) {
+    server.running.write().unwrap_or_else(PoisonError::into_inner).insert(oid, running);
+}
+
+/// Starts a table, or a source whose rows are handed in, with what its log holds.
+fn start_handed_in(
+    server: &Server,
+    oid: Oid,
+    declared: &SourceObject,
+    label: &str,
+    table: bool,
+) -> Result<(), SqlError> {
+    let job = server.database.handed_in(declared, label, table)?;
+    // A source keeps nothing: views of it are what is kept.
+    let log = match &server.data {
+        Some(data) => Some(Log::open(&data.file(&format!("rows-{}.log", oid.0)))?),
+        None => None,
+    };
+    let running = start(server, label, job, End::Relations)?;
+    let (log, replayed) = log.map_or((None, Default::default()), |(log, replayed)| (Some(log), replayed));
+    if replayed.cut_bytes > 0 {
+        tracing::warn!(table = label, bytes = replayed.cut_bytes, "the end of a table's log was torn and is cut off");
+    }
+    writes::put_back(server, &running, replayed.records)?;
+    insert(server, oid, with_log(running, log));
+    Ok(())
+}
+
+pub(super) fn remove(server: &Server, objects: &mut Objects, oid: Oid) {
+    if let Some(running) = server.running.write().unwrap_or_else(PoisonError::into_inner).remove(&oid) {
+        server.engine.remove(&running.job);
+    }
+    objects.remove(oid);
+    if let Some(data) = &server.data {
+        // The number is never used again; a file that stays only takes space.
+        let _ = std::fs::remove_file(data.file(&format!("rows-{}.log", oid.0)));
+    }
+}
+
+pub(super) fn class_of(object: &Object) -> ObjectClass {
+    match &object.kind {
+        Kind::Table(_) => ObjectClass::Table,
+        Kind::Source(_) => ObjectClass::Source,
+        Kind::View => ObjectClass::View,
+        Kind::MaterializedView(_) => ObjectClass::MaterializedView,
+        Kind::Sink => ObjectClass::Sink,
+        Kind::Index(_) => ObjectClass::Index,
+    }
+}
+
+pub(super) fn tag_of(class: ObjectClass) -> &'static str {
+    match class {
+        ObjectClass::Table => "TABLE",
+        ObjectClass::Source => "SOURCE",
+        ObjectClass::View => "VIEW",
+        ObjectClass::MaterializedView => "MATERIALIZED VIEW",
+        ObjectClass::Sink => "SINK",
+        ObjectClass::Index => "INDEX",
+        ObjectClass::Schema => "SCHEMA",
+        ObjectClass::Database => "DATABASE",
+        ObjectClass::User => "ROLE",
+        ObjectClass::Column => "COLUMN",
+    }
+}
+
+fn alter(
+    session: &mut Session,
+    objects: &mut Objects,
+    class: ObjectClass,
+    if_exists: bool,
+    name: &ObjectName,
+    action: &AlterAction,
+) -> Result<Made, SqlError> {
+    let tag = format!("ALTER {}", tag_of(class));
+    // ALTER TABLE takes any relation, as in PostgreSQL.
+    let Some(object) = found(session, objects, class, name, if_exists, true)? else { return Ok(Made::unchanged(tag)) };
+    owned(session, objects, &object)?;
+    let mut changed = object.as_ref().clone();
+    match action {
+        AlterAction::Rename(to) => changed.name.clone_from(to),
+        AlterAction::SetSchema(to) => {
+            changed.schema = home(session, objects, &ObjectName { schema: Some(to.clone()), name: String::new() })?;
+        }
+        AlterAction::Owner(to) => {
+            let to = objects.user(to).ok_or_else(|| no_role(to))?;
+            if !objects.owns(&session.user(objects)?, to.oid) {
+                let message = format!("must be member of role \"{}\"", to.name);
+                return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+            }
+            changed.owner = to.oid;
+        }
+    }
+    let new = ObjectName { schema: Some(changed.schema.clone()), name: changed.name.clone() };
+    let dependents: Vec<Arc<Object>> = objects.dependents(object.oid);
+    objects.put(changed)?;
+    // Views name what they read: the text goes along.
+    for dependent in dependents.iter().filter(|d| d.depends.contains(&object.oid)) {
+        if let Some(query) = &dependent.query {
+            let path = [dependent.schema.clone(), PUBLIC.to_owned()];
+            let query = thalweg_sql::server::renamed_in(query, &path, &object, &new)?;
+            let mut dependent = dependent.as_ref().clone();
+            dependent.query = Some(query);
+            objects.put(dependent)?;
+        }
+    }
+    Ok(Made::new(tag))
+}
+
+fn sql_statement(session: &mut Session, objects: &mut Objects, sql: &ast::Statement) -> Result<Made, SqlError> {
+    use ast::Statement as Sql;
+    match sql {
+        Sql::CreateSchema { schema_name, if_not_exists, .. } => {
+            let name = match schema_name {
+                ast::SchemaName::Simple(name) | ast::SchemaName::NamedAuthorization(name, _) => {
+                    ObjectName::of(name).name
+                }
+                ast::SchemaName::UnnamedAuthorization(who) => who.value.clone(),
+            };
+            let mut owner = session.user(objects)?;
+            if !owner.superuser && !owner.create_db {
+                return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, "permission denied to create schemas"));
+            }
+            if name.starts_with("pg_")
+                || ["information_schema", "thalweg_catalog", "rw_catalog"].contains(&name.as_str())
+            {
+                let message = format!("unacceptable schema name \"{name}\"");
+                return Err(SqlError::new(SqlState("42939"), message).detail("The name is the system's."));
+            }
+            if objects.schema(&name).is_some() {
+                if *if_not_exists {
+                    session.notice(format!("schema \"{name}\" already exists, skipping"));
+                    return Ok(Made::unchanged("CREATE SCHEMA"));
+                }
+                return Err(SqlError::new(SqlState::DUPLICATE_SCHEMA, format!("schema \"{name}\" already exists")));
+            }
+            if let ast::SchemaName::NamedAuthorization(_, who) | ast::SchemaName::UnnamedAuthorization(who) =
+                schema_name
+            {
+                let who = ObjectName::of(&who.clone().into()).name;
+                let named = objects.user(&who).ok_or_else(|| no_role(&who))?;
+                if !objects.owns(&owner, named.oid) {
+                    let message = format!("must be member of role \"{who}\"");
+                    return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+                }
+                owner = named.clone();
+            }
+            let oid = objects.number();
+            objects.put_schema(Schema { oid, name, owner: owner.oid });
+            Ok(Made::new("CREATE SCHEMA"))
+        }
+        Sql::CreateIndex(index) => create_index(session, objects, index),
+        Sql::Grant(grant) => {
+            granted(session, objects, &grant.privileges, grant.objects.as_ref(), &grant.grantees, true)
+        }
+        Sql::Revoke(revoke) => {
+            granted(session, objects, &revoke.privileges, revoke.objects.as_ref(), &revoke.grantees, false)
+        }
+        Sql::Comment { object_name, comment, .. } => {
+            let path = session.path();
+            let name = ObjectName::of(object_name);
+            // A comment on a column is accepted for the tools that write them; only relations keep theirs.
+            if let Some(object) = objects.find(&name, &path).cloned() {
+                owned(session, objects, &object)?;
+                let mut object = object.as_ref().clone();
+                object.comment.clone_from(comment);
+                objects.put(object)?;
+            }
+            Ok(Made::new("COMMENT"))
+        }
+        other => {
+            let word = other.to_string();
+            let word: Vec<&str> = word.split_whitespace().take(2).collect();
+            Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{} is not supported", word.join(" "))))
+        }
+    }
+}
+
+fn create_index(session: &mut Session, objects: &mut Objects, index: &ast::CreateIndex) -> Result<Made, SqlError> {
+    let path = session.path();
+    let on = Arc::clone(objects.expect(&ObjectName::of(&index.table_name), &path)?);
+    owned(session, objects, &on)?;
+    if !on.is_readable() {
+        let message = format!("cannot create index on {} {}", on.class(), on.name);
+        return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
+    }
+    let columns = index.columns.iter().map(|c| {
+        let name = match &c.column.expr {
+            ast::Expr::Identifier(i) => ObjectName::of(&i.clone().into()).name,
+            other => {
+                let message = format!("an index on the expression {other}");
+                return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, message).hint("Index plain columns."));
+            }
+        };
+        let unknown = || SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"));
+        on.columns.index_of(&name).map_err(|_| unknown())
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    let name = match &index.name {
+        Some(name) => ObjectName::of(name).name,
+        None => {
+            let parts: Vec<&str> = columns.iter().map(|c| on.columns.field(*c).name().as_str()).collect();
+            format!("{}_{}_idx", on.name, parts.join("_"))
+        }
+    };
+    let full = ObjectName { schema: Some(on.schema.clone()), name: name.clone() };
+    if objects.find(&full, &[]).is_some() {
+        if index.if_not_exists {
+            session.notice(format!("relation \"{name}\" already exists, skipping"));
+            return Ok(Made::unchanged("CREATE INDEX"));
+        }
+        return Err(SqlError::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists")));
+    }
+    let oid = objects.number();
+    objects.put(Object {
+        oid,
+        schema: on.schema.clone(),
+        name,
+        owner: on.owner,
+        kind: Kind::Index(Index { on: on.oid, columns: columns.clone(), unique: index.unique }),
+        sql: index.to_string(),
+        query: None,
+        columns: Arc::new(on.columns.project(&columns).map_err(thalweg_core::Error::from)?),
+        depends: BTreeSet::from([on.oid]),
+        comment: None,
+    })?;
+    Ok(Made::new("CREATE INDEX"))
+}

@@ -1,0 +1,53 @@
+//! The server's counters in Prometheus' text format. It must not know who asks.
+
+use std::fmt::Write;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use super::Server;
+
+/// One line of a metric: its labels and value.
+type Sample = (String, f64);
+
+fn metric(out: &mut String, name: &str, kind: &str, help: &str, samples: &[Sample]) {
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    for (labels, value) in samples {
+        let _ = writeln!(out, "{name}{labels} {value}");
+    }
+}
+
+fn label(name: &str, value: &str) -> String {
+    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    format!("{{{name}=\"{value}\"}}")
+}
+
+/// All of them.
+pub(super) fn text(server: &Server) -> String {
+    let mut out = String::new();
+    let one = |value: f64| vec![(String::new(), value)];
+    let running: Vec<_> = server.running.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+    let by_job = |f: &dyn Fn(&super::Running) -> f64| -> Vec<Sample> {
+        running.iter().map(|r| (label("job", &r.job.spec.name), f(r))).collect()
+    };
+    metric(&mut out, "thalweg_epochs_total", "counter", "Epochs sealed.", &one(server.engine.sealed() as f64));
+    let readable = server.engine.epoch().0 as f64;
+    metric(&mut out, "thalweg_readable_epoch", "gauge", "The newest epoch that queries see.", &one(readable));
+    metric(&mut out, "thalweg_sessions", "gauge", "Sessions that are open.", &one(server.sessions.count() as f64));
+    let uptime = server.started.elapsed().as_secs_f64();
+    metric(&mut out, "thalweg_uptime_seconds", "gauge", "Seconds since the server started.", &one(uptime));
+    let state = by_job(&|r| r.job.state_bytes() as f64);
+    metric(&mut out, "thalweg_state_bytes", "gauge", "Bytes of operators' state, by job.", &state);
+    let rows_in = by_job(&|r| r.job.stats.snapshot().rows_in as f64);
+    metric(&mut out, "thalweg_rows_in_total", "counter", "Rows read from outside or handed in, by job.", &rows_in);
+    let rows_out = by_job(&|r| r.job.stats.snapshot().rows_out as f64);
+    metric(&mut out, "thalweg_rows_out_total", "counter", "Changes that a job has put out.", &rows_out);
+    let late = by_job(&|r| r.job.stats.sources.iter().map(|s| s.late.load(Ordering::Relaxed)).sum::<u64>() as f64);
+    metric(&mut out, "thalweg_late_rows_total", "counter", "Rows below the watermark, dropped, by job.", &late);
+    let dead = by_job(&|r| r.job.stats.snapshot().dead as f64);
+    metric(&mut out, "thalweg_dead_rows_total", "counter", "Rows that could not be decoded, by job.", &dead);
+    let failed = by_job(&|r| f64::from(u8::from(r.job.error().is_some())));
+    metric(&mut out, "thalweg_job_failed", "gauge", "1 when a job has stopped with an error.", &failed);
+    let queued = by_job(&|r| r.queue.as_ref().map_or(0.0, |q| q.waiting_bytes() as f64));
+    metric(&mut out, "thalweg_queue_bytes", "gauge", "Bytes that wait to be taken in, by job.", &queued);
+    out
+}
