@@ -1,4 +1,6 @@
-//! `thalweg bench`: the data of benchmarks. It must not know how they are run.
+//! `thalweg bench`: the data of benchmarks, and load on a server. It must not know how either is made.
+
+mod serve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,6 +23,8 @@ enum Benchmark {
   thalweg bench nexmark --generate data --events 10000000
   thalweg bench nexmark --generate data --events 1000000 --format parquet,ndjson")]
     Nexmark(NexmarkArgs),
+    /// Load on a running server: latencies of ingest, subscriptions and point queries.
+    Serve(serve::ServeBenchArgs),
 }
 
 #[derive(Debug, Args)]
@@ -43,7 +47,13 @@ struct NexmarkArgs {
 }
 
 pub(crate) fn bench(args: &BenchArgs) -> Result<ExitCode> {
-    let Benchmark::Nexmark(args) = &args.benchmark;
+    match &args.benchmark {
+        Benchmark::Nexmark(args) => nexmark(args),
+        Benchmark::Serve(args) => serve::bench(args),
+    }
+}
+
+fn nexmark(args: &NexmarkArgs) -> Result<ExitCode> {
     let started = Instant::now();
     let mut spec = GenerateSpec::new(&args.generate, args.events);
     spec.rate = args.rate;
