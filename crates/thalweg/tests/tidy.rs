@@ -13,6 +13,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("thalweg-runtime", &["thalweg-core", "thalweg-plan", "thalweg-operators"]),
     ("thalweg-formats", &["thalweg-core"]),
     ("thalweg-connectors", &["thalweg-core", "thalweg-formats"]),
+    ("thalweg-store", &["thalweg-core"]),
+    ("thalweg-serve", &["thalweg-core", "thalweg-formats"]),
 ];
 
 /// Heavy dependencies and the only rooms that may name them.
@@ -21,6 +23,8 @@ const HEAVY: &[(&str, &[&str])] = &[
     ("datafusion", &["thalweg-plan", "thalweg-sql", "thalweg-operators"]),
     ("parquet", &["thalweg-connectors"]),
     ("clap", &["thalweg"]),
+    ("pgwire", &["thalweg-serve"]),
+    ("axum", &["thalweg-serve"]),
 ];
 
 fn root() -> PathBuf {
