@@ -1,0 +1,1 @@
+SELECT max(total) AS total FROM {{ ref('spent') }}
