@@ -1,6 +1,5 @@
 //! A run: starts the workers, drives each one's loop, joins them. It must not know SQL or connectors' insides.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +19,7 @@ use crate::feed::{Fed, Feed, FeedSource, Input};
 use crate::headers::Headers;
 use crate::limits::RunConfig;
 use crate::render::render;
-use crate::shell::{Context, Failure};
+use crate::shell::{Context, Failure, panicked};
 use crate::sink::Deliver;
 use crate::splits::SplitQueue;
 use crate::stats::RunStats;
@@ -72,7 +71,7 @@ pub fn run(
     let guards = timely::execute(timely, move |worker| {
         // Unwinding must not leave the other workers waiting for this one's report.
         let outcome = catch_unwind(AssertUnwindSafe(|| drive(worker, &of_workers)));
-        if let Err(error) = outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) {
+        if let Err(error) = outcome.unwrap_or_else(|panic| Err(panicked("a worker", panic.as_ref()))) {
             of_workers.failure.set(error);
             of_workers.coordinator.wake();
         }
@@ -88,11 +87,6 @@ pub fn run(
         (None, Some(panic)) => Err(Error::Internal(format!("a worker panicked: {panic}"))),
         (None, None) => Ok(()),
     }
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> Error {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    Error::Internal(format!("a worker panicked: {}", text.unwrap_or("without a word")))
 }
 
 fn drive(worker: &mut Worker, shared: &Shared) -> Result<()> {

@@ -1,7 +1,9 @@
 //! The shell around an operator: turns Timely's frontier into the operator's epochs. Operators know nothing of it.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,6 +45,12 @@ impl Failure {
     pub fn take(&self) -> Option<Error> {
         self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
+
+/// The error of a panic in `whom`.
+pub(crate) fn panicked(whom: &str, panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    Error::Internal(format!("{whom} panicked: {}", text.unwrap_or("without a word")))
 }
 
 /// How an input reaches the operator.
@@ -150,7 +158,8 @@ pub(crate) fn install<'scope>(
                 return;
             }
             let Some(cap) = capability.as_mut() else { return };
-            let outcome = (|| -> Result<bool> {
+            // A defect in one operator must not end the worker, which runs others.
+            let outcome = catch_unwind(AssertUnwindSafe(|| -> Result<bool> {
                 for (port, pull) in pullers.iter_mut().enumerate() {
                     let result = Rc::clone(&result);
                     pull(&mut |time, batch| {
@@ -164,8 +173,8 @@ pub(crate) fn install<'scope>(
                 flush(&mut keeper.out, &mut output, cap);
                 keeper.publish(false);
                 advance(&mut keeper, frontiers, &context.headers, &mut output, cap)
-            })();
-            match outcome {
+            }));
+            match outcome.unwrap_or_else(|panic| Err(panicked("an operator", panic.as_ref()))) {
                 Ok(false) => {}
                 Ok(true) => capability = None,
                 Err(error) => {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
-use thalweg_core::{Epoch, Options};
+use thalweg_core::{DeltaBatch, Epoch, EpochHeader, Options, Sink};
 use thalweg_plan::{Distribution, Operation, Plan, PlanBuilder, Properties, RelationSpec, SinkSpec, SourceSpec};
 use thalweg_runtime::RunConfig;
 use thalweg_runtime::live::{
@@ -207,6 +207,40 @@ fn a_follower_gets_every_change_after_its_epoch() {
     all.sort_unstable();
     assert_eq!(all, read(&relation, upto));
     assert!(matches!(relation.changes.between(Epoch(0), upto), Followed::Lost));
+}
+
+/// A target that is broken.
+struct Broken;
+
+impl Sink for Broken {
+    fn write(&mut self, _delta: &DeltaBatch) -> thalweg_core::Result<()> {
+        panic!("the target is broken")
+    }
+
+    fn commit(&mut self, _header: &EpochHeader) -> thalweg_core::Result<()> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> thalweg_core::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_panic_in_one_job_stops_that_job_alone() {
+    let bench = Bench::new(2);
+    let (job, relation, queue) = bench.fed("goes on");
+    let inputs = vec![JobInput::Relation(Arc::clone(&relation))];
+    let outputs = vec![JobOutput::Sink(Arc::new(|_| Ok(Box::new(Broken))))];
+    let plan = passing("breaks", true);
+    let broken = bench.engine.add(JobSpec { name: "breaks".to_owned(), plan, inputs, outputs }).expect("it is added");
+    bench.wait("the sink", || bench.engine.is_ready(&broken));
+    bench.push(&job, &queue, &[1]);
+    bench.wait("its end", || broken.state() == JobState::Failed);
+    assert!(broken.error().is_some_and(|e| e.contains("the target is broken")), "{:?}", broken.error());
+    bench.push(&job, &queue, &[2]);
+    assert_eq!(read(&relation, bench.engine.pin().epoch()), [1, 2]);
+    assert_eq!(bench.engine.fault(), None);
 }
 
 #[test]

@@ -17,7 +17,6 @@ mod relation;
 mod running;
 mod worker;
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -37,6 +36,7 @@ pub use relation::{Pin, Relation, RelationId};
 
 use crate::budget::Budget;
 use crate::limits::RunConfig;
+use crate::shell::panicked;
 use crate::splits::SplitQueue;
 use coordinator::{Command, Coordinator};
 use cut::Cut;
@@ -258,7 +258,11 @@ fn run_workers(workers: usize, shared: &Arc<Shared>) {
     let outcome = timely::execute(timely, move |timely| {
         let outcome = catch_unwind(AssertUnwindSafe(|| Worker::new(timely.index(), &of_workers).run(timely)));
         if let Err(panic) = outcome {
-            of_workers.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(words(panic.as_ref()));
+            of_workers
+                .fault
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_or_insert_with(|| panicked("a worker", panic.as_ref()).to_string());
             of_workers.stop.store(true, Ordering::Release);
             of_workers.coordinator.wake();
             of_workers.notify();
@@ -268,9 +272,4 @@ fn run_workers(workers: usize, shared: &Arc<Shared>) {
         Ok(guards) => drop(guards.join()),
         Err(error) => drop(shared.fault.lock().unwrap_or_else(PoisonError::into_inner).insert(error)),
     }
-}
-
-fn words(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    format!("a worker panicked: {}", text.unwrap_or("without a word"))
 }
