@@ -132,6 +132,11 @@ impl Coordinator {
         self.seal(&mut state);
     }
 
+    /// The epoch that is not sealed yet: no worker is ahead of it.
+    pub fn open(&self) -> Epoch {
+        self.lock().open
+    }
+
     /// What was read goes out now, whatever the limits.
     pub fn seal_now(&self) {
         self.seal(&mut self.lock());

@@ -251,7 +251,8 @@ impl<'a> Driver<'a> {
         if shared.config.epochs.is_forced() {
             return Err(error);
         }
-        self.last = Some((self.open, error));
+        // Another worker may be an epoch ahead of this one and have read for it.
+        self.last = Some((shared.coordinator.open(), error));
         shared.coordinator.seal_now();
         Ok(())
     }
