@@ -21,7 +21,7 @@ pub use epoch::{Epoch, EpochHeader, SourceId, SourceProgress};
 pub use error::{Error, Result};
 pub use hash::{VNODES, hash_columns, vnode};
 pub use options::{Options, nearest};
-pub use sink::Sink;
+pub use sink::{EpochRows, EpochSink, Incarnation, Sink, SinkError};
 pub use source::{DeadLetter, Offset, Polled, Source, Split, SplitReader, dead_schema};
 pub use sqlstate::{SqlError, SqlState};
 pub use watermark::Watermark;
