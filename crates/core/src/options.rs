@@ -2,21 +2,80 @@
 //! It must not know which options exist; each connector names its own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::str::FromStr;
 
-use crate::{Error, Result};
+use crate::{Error, Result, Secret};
+
+/// The value of an option as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OptionValue {
+    /// Itself.
+    Plain(String),
+    /// `SECRET name`: what the secret of this name holds.
+    Secret(String),
+}
 
 /// The options of one statement. Each `take_*` removes its key; [`Options::finish`] refuses what is left over.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Options {
     values: BTreeMap<String, String>,
+    /// Keys whose values are the names of secrets still.
+    references: BTreeMap<String, String>,
+    /// Keys whose values are never printed.
+    secret: BTreeSet<String>,
     asked: BTreeSet<String>,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |key: &String| if self.secret.contains(key) { Secret::MASK } else { &self.values[key] };
+        f.debug_map().entries(self.values.keys().map(|key| (key, shown(key)))).finish()
+    }
 }
 
 impl Options {
     /// From pairs; keys are compared in lower case.
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { values: pairs.into_iter().map(|(k, v)| (k.to_lowercase(), v)).collect(), asked: BTreeSet::new() }
+        Self { values: pairs.into_iter().map(|(k, v)| (k.to_lowercase(), v)).collect(), ..Self::default() }
+    }
+
+    /// From pairs as they are written; keys are compared in lower case.
+    pub fn written(pairs: impl IntoIterator<Item = (String, OptionValue)>) -> Self {
+        let mut options = Self::default();
+        for (key, value) in pairs {
+            let key = key.to_lowercase();
+            match value {
+                OptionValue::Plain(text) => drop(options.values.insert(key, text)),
+                OptionValue::Secret(name) => drop(options.references.insert(key, name)),
+            }
+        }
+        options
+    }
+
+    /// The keys whose values are secrets, and the secrets' names.
+    pub fn references(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.references.iter().map(|(key, name)| (key.as_str(), name.as_str()))
+    }
+
+    /// Gives `key` the value of the secret that it refers to.
+    pub fn resolve(&mut self, key: &str, value: &Secret) {
+        self.references.remove(key);
+        self.secret.insert(key.to_owned());
+        self.values.insert(key.to_owned(), value.reveal().to_owned());
+    }
+
+    /// Takes over what `others` has and this has not.
+    pub fn default_to(&mut self, others: &Self) {
+        for (key, value) in &others.values {
+            if self.references.contains_key(key) || self.values.contains_key(key) {
+                continue;
+            }
+            self.values.insert(key.clone(), value.clone());
+            if others.secret.contains(key) {
+                self.secret.insert(key.clone());
+            }
+        }
     }
 
     /// The value of `key`, if given.
@@ -52,7 +111,10 @@ impl Options {
             None => Ok(None),
             Some(text) => match text.trim().parse() {
                 Ok(value) => Ok(Some(value)),
-                Err(_) => Err(Error::invalid(format!("option {key} = '{text}' is not {expected}"))),
+                Err(_) => {
+                    let shown = if self.secret.contains(key) { Secret::MASK } else { &text };
+                    Err(Error::invalid(format!("option {key} = '{shown}' is not {expected}")))
+                }
             },
         }
     }
@@ -72,7 +134,8 @@ impl Options {
             Some(name) => format!("Did you mean '{name}'? Choices: {}.", names.join(", ")),
             None => format!("Choices: {}.", names.join(", ")),
         };
-        Err(Error::invalid_with_hint(format!("option {key} = '{text}' is not known"), hint))
+        let shown = if self.secret.contains(key) { Secret::MASK } else { &text };
+        Err(Error::invalid_with_hint(format!("option {key} = '{shown}' is not known"), hint))
     }
 
     /// Refuses options that nothing asked for, naming the nearest that exists.
@@ -80,6 +143,10 @@ impl Options {
     /// # Errors
     /// An option is left over.
     pub fn finish(self) -> Result<()> {
+        if let Some((key, name)) = self.references.first_key_value() {
+            let message = format!("option {key} refers to the secret {name}, which is not known here");
+            return Err(Error::invalid_with_hint(message, "Secrets are kept by a server: CREATE SECRET … AS '…'."));
+        }
         let Some(key) = self.values.keys().next() else { return Ok(()) };
         let known = self.asked.iter().map(String::as_str);
         let hint = match nearest(key, known.clone()) {
@@ -113,6 +180,26 @@ mod tests {
         assert_eq!(o.take("format"), None);
         let message = o.finish().expect_err("formt is unknown").to_string();
         assert!(message.contains("unknown option formt") && message.contains("Did you mean format?"), "{message}");
+    }
+
+    #[test]
+    fn secrets_are_never_printed() {
+        let secret = OptionValue::Secret("s".to_owned());
+        let mut o =
+            Options::written([("Rows".to_owned(), secret), ("a".to_owned(), OptionValue::Plain("b".to_owned()))]);
+        assert_eq!(o.references().collect::<Vec<_>>(), [("rows", "s")]);
+        assert!(o.clone().finish().expect_err("not resolved").to_string().contains("secret s"));
+        o.resolve("rows", &Secret::new("canary"));
+        assert_eq!(format!("{o:?}"), r#"{"a": "b", "rows": "***"}"#);
+        let message = o.parse::<u64>("rows", 1, "a number").expect_err("not a number").to_string();
+        assert!(!message.contains("canary") && message.contains("***"), "{message}");
+    }
+
+    #[test]
+    fn what_is_given_goes_before_what_is_taken_over() {
+        let mut o = options(&[("a", "1")]);
+        o.default_to(&options(&[("a", "2"), ("b", "3")]));
+        assert_eq!((o.take("a").as_deref(), o.take("b").as_deref()), (Some("1"), Some("3")));
     }
 
     #[test]

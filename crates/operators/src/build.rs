@@ -8,6 +8,7 @@ use thalweg_plan::{Operation, Properties};
 use crate::aggregate::Aggregate;
 use crate::calc::Calc;
 use crate::collect::Collect;
+use crate::expect::Expect;
 use crate::expire::Expire;
 use crate::gate::Gate;
 use crate::hop::Hop;
@@ -70,6 +71,9 @@ pub fn build(
         Operation::Over { partition, order, calls } => Box::new(Over::new(input(0)?, partition, order, calls, schema)?),
         Operation::Collect { order } => Box::new(Collect::new(schema, order.clone())),
         Operation::Table { key } => Box::new(Table::new(schema, key.clone())),
+        Operation::Expect { expectations, quarantined } => {
+            Box::new(Expect::new(expectations.clone(), *quarantined, schema))
+        }
         Operation::Gate { column, bound } => Box::new(Gate::new(input(0)?, *column, bound.clone())),
         Operation::Expire { column, age } => Box::new(Expire::new(input(0)?, *column, *age)),
         Operation::Scan { .. }

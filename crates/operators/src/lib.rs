@@ -7,6 +7,7 @@ mod aggregate;
 mod build;
 mod calc;
 mod collect;
+mod expect;
 mod expire;
 mod gate;
 mod hop;

@@ -134,6 +134,12 @@ pub(crate) fn describe(operation: &Operation) -> String {
         Operation::Collect { order } => format!("Collect order ({})", order_by(order)),
         Operation::Table { key } if key.is_empty() => "Table".to_owned(),
         Operation::Table { key } => format!("Table by ({})", columns(key)),
+        Operation::Expect { expectations, quarantined } => {
+            let one = |e: &crate::Expectation| format!("{} ({}) {}", e.name, e.check, e.on.word());
+            let all = expectations.list.iter().map(one).collect::<Vec<_>>().join(", ");
+            let what = if *quarantined { "Quarantine" } else { "Expect" };
+            format!("{what} {}: {all}", expectations.relation)
+        }
         Operation::Gate { column, bound } => format!("Gate #{column} < {bound}"),
         Operation::Expire { column, age } => format!("Expire #{column} older than {}ms", age / 1000),
     }

@@ -6,6 +6,7 @@
 mod aggregate;
 mod bound;
 mod clock;
+mod expectation;
 mod explain;
 mod join;
 mod node;
@@ -17,6 +18,7 @@ mod window;
 pub use aggregate::{AggregateCall, AggregateFunction, AggregatePhase, PARTIAL_ROWS, partial_schema};
 pub use bound::Bound;
 pub use clock::{EpochClock, Now};
+pub use expectation::{Expectation, Expectations, OnViolation, Refusal, Verdict};
 pub use explain::explain;
 pub use join::{JoinExpiry, JoinKind};
 pub use node::{Node, NodeId, Operation, Plan, PlanBuilder, SinkNode, SinkSpec};

@@ -8,8 +8,8 @@ use thalweg_core::{Options, SourceId};
 
 use crate::explain::describe;
 use crate::{
-    AggregateCall, AggregatePhase, Bound, Expr, HopSpec, JoinExpiry, JoinKind, OrderKey, OverCall, Properties,
-    SourceSpec, WindowClose,
+    AggregateCall, AggregatePhase, Bound, Expectations, Expr, HopSpec, JoinExpiry, JoinKind, OrderKey, OverCall,
+    Properties, SourceSpec, WindowClose,
 };
 
 /// A node's place in [`Plan::nodes`].
@@ -139,6 +139,13 @@ pub enum Operation {
     Table {
         /// Primary key; empty: a bag of rows.
         key: Vec<usize>,
+    },
+    /// Rows that are as expected or, if `quarantined`, those that are set aside and what they violate.
+    Expect {
+        /// What is expected.
+        expectations: Expectations,
+        /// The rows that are set aside instead of those that go on.
+        quarantined: bool,
     },
     /// Holds changes until `row[column] < bound`, then emits what stands of them: EMIT ON WINDOW CLOSE for any query.
     Gate {

@@ -29,6 +29,7 @@ pub(crate) fn label(plan: &Plan, id: NodeId) -> String {
         Operation::TopN { partition, limit, .. } => format!("first {limit} rows{}", per(" of each", partition)),
         Operation::Over { partition, .. } => format!("OVER{}", per(" PARTITION BY", partition)),
         Operation::Collect { .. } => format!("final rows{}", sink_of(plan, id)),
+        Operation::Expect { .. } => "expectations".to_owned(),
         Operation::Table { .. } => "rows of the table".to_owned(),
         Operation::Gate { column, .. } => format!("EMIT ON WINDOW CLOSE of {}", name(0, *column)),
         Operation::Expire { column, .. } => format!("rows until {} is too old", name(0, *column)),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arrow::datatypes::{FieldRef, SchemaRef};
 use datafusion::common::TableReference;
@@ -9,7 +10,7 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF, TableSource};
 use datafusion::sql::sqlparser::ast::Expr;
 use thalweg_core::{Error, Options, Result};
-use thalweg_plan::{RelationSpec, WatermarkSpec};
+use thalweg_plan::{Expectations, OnViolation, RelationSpec, WatermarkSpec};
 
 /// A declared source or table.
 #[derive(Clone, Debug)]
@@ -25,8 +26,20 @@ pub(crate) struct SourceEntry {
     pub watermark: Option<WatermarkSpec>,
     /// Positions among read, then generated columns.
     pub primary_key: Vec<usize>,
+    /// What its rows are expected to be.
+    pub expectations: Vec<Expected>,
     /// Read, then generated columns.
     pub schema: SchemaRef,
+}
+
+/// An expectation of a declared source, over read, then generated columns.
+#[derive(Clone, Debug)]
+pub(crate) struct Expected {
+    pub name: Arc<str>,
+    pub check: Expr,
+    pub on: OnViolation,
+    /// Violations, wherever the rows are judged.
+    pub counter: Arc<AtomicU64>,
 }
 
 /// A table, source or materialized view of a server, as a query over it is planned.
@@ -45,6 +58,8 @@ pub(crate) enum Relation {
     Source(Arc<SourceEntry>),
     /// `<source>$dead`.
     Dead(Arc<SourceEntry>),
+    /// `<source>$quarantine`.
+    Quarantine(Arc<SourceEntry>),
     /// A view: its query takes its place.
     View(Arc<LogicalPlan>),
     /// What another job computes: what stands, then what changes.
@@ -96,13 +111,16 @@ impl Catalog {
         Ok(())
     }
 
-    /// What `name` stands for; `<source>$dead` exists with every source.
+    /// What `name` stands for; `<source>$dead` and `<source>$quarantine` exist with every source.
     ///
     /// # Errors
     /// No such relation; the hint names the nearest.
     pub fn get(&self, name: &str) -> Result<Relation> {
         if let Some(relation) = self.relations.get(name) {
             return Ok(relation.clone());
+        }
+        if let Some(Relation::Source(source)) = name.strip_suffix("$quarantine").and_then(|s| self.relations.get(s)) {
+            return Ok(Relation::Quarantine(Arc::clone(source)));
         }
         if let Some(Relation::Source(source)) = name.strip_suffix("$dead").and_then(|s| self.relations.get(s)) {
             return Ok(Relation::Dead(Arc::clone(source)));
@@ -127,6 +145,7 @@ impl PlannedTable {
         let schema = match &relation {
             Relation::Source(source) => Arc::clone(&source.schema),
             Relation::Dead(_) => thalweg_core::dead_schema(),
+            Relation::Quarantine(source) => Expectations::quarantine_schema(&source.schema),
             Relation::Live(live) => Arc::clone(&live.schema),
             Relation::Materialized { schema, .. } => Arc::clone(schema),
             Relation::View(plan) => Arc::clone(plan.schema().inner()),

@@ -301,6 +301,7 @@ pub(crate) fn columns_read(plans: &[&LogicalPlan]) -> Result<ColumnsRead> {
                     None => used(source, &mut (0..table.schema.fields().len())),
                 },
                 Relation::Dead(source) => used(source, &mut (0..source.declared.fields().len())),
+                Relation::Quarantine(source) => used(source, &mut (0..source.schema.fields().len())),
                 Relation::Materialized { name, .. } => {
                     read.views.insert(name.clone());
                 }

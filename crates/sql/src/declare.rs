@@ -11,7 +11,7 @@ use datafusion::logical_expr::{ExprSchemable, LogicalPlan};
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Ident, Query};
 use thalweg_plan::WatermarkSpec;
 
-use crate::catalog::{Catalog, SourceEntry};
+use crate::catalog::{Catalog, Expected, SourceEntry};
 use crate::compile::{Connectors, plan_error};
 use crate::context::Planner;
 use crate::functions::assign;
@@ -81,7 +81,20 @@ pub(crate) fn declare(
                 .map_err(|_| DataFusionError::Plan(format!("column {name} of the primary key does not exist")))
         })
         .collect::<Result<Vec<_>>>()?;
-    Ok(SourceEntry { name: source.name, connector, options, declared, generated, watermark, primary_key, schema })
+    let counter = Arc::default;
+    let expectations = source.expectations.into_iter().map(|e| Expected {
+        name: e.name.into(),
+        check: e.check,
+        on: e.on,
+        counter: counter(),
+    });
+    let expectations = expectations.collect();
+    let name = source.name;
+    let entry =
+        SourceEntry { name, connector, options, declared, generated, watermark, primary_key, expectations, schema };
+    // A wrong check is told now, not with the first query.
+    crate::lower::compile_expectations(planner, &entry, &entry.schema)?;
+    Ok(entry)
 }
 
 fn duplicate(schema: &Schema) -> Option<&str> {

@@ -5,11 +5,14 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
-use thalweg_core::Options;
+use thalweg_core::{OptionValue, Options};
+use thalweg_plan::OnViolation;
 
 use crate::Problem;
 use crate::spelling::as_postgres_reads;
-use crate::statement::{ColumnDef, CreateSink, CreateSource, CreateView, Located, SinkInput, Statement};
+use crate::statement::{
+    ColumnDef, CreateSink, CreateSource, CreateView, ExpectationDef, Located, SinkInput, Statement,
+};
 
 type Result<T> = std::result::Result<T, ParserError>;
 
@@ -161,7 +164,11 @@ pub(crate) fn is_word(token: &TokenWithSpan, word: &str) -> bool {
     matches!(&token.token, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
 }
 
-pub(crate) fn parse_create(p: &mut Parser, options: Vec<(String, String)>, emit_on_close: bool) -> Result<Statement> {
+pub(crate) fn parse_create(
+    p: &mut Parser,
+    options: Vec<(String, OptionValue)>,
+    emit_on_close: bool,
+) -> Result<Statement> {
     if p.parse_keyword(Keyword::TABLE) {
         return Ok(Statement::CreateTable(parse_source(p, options)?));
     }
@@ -184,7 +191,7 @@ pub(crate) fn parse_create(p: &mut Parser, options: Vec<(String, String)>, emit_
         } else {
             return p.expected("FROM relation or AS query", p.peek_token());
         };
-        let options = Options::new(options);
+        let options = Options::written(options);
         return Ok(Statement::CreateSink(CreateSink { schema, name, if_not_exists, from, emit_on_close, options }));
     }
     p.expected("SOURCE, TABLE, VIEW, MATERIALIZED VIEW or SINK", p.peek_token())
@@ -199,7 +206,7 @@ fn parse_view(p: &mut Parser, materialized: bool, emit_on_close: bool) -> Result
     Ok(Statement::CreateView(CreateView { schema, name, if_not_exists, materialized, columns, query, emit_on_close }))
 }
 
-fn parse_source(p: &mut Parser, mut options: Vec<(String, String)>) -> Result<CreateSource> {
+fn parse_source(p: &mut Parser, mut options: Vec<(String, OptionValue)>) -> Result<CreateSource> {
     let if_not_exists = if_not_exists(p);
     let (schema, name) = qualified(p)?;
     let mut source = CreateSource {
@@ -209,6 +216,7 @@ fn parse_source(p: &mut Parser, mut options: Vec<(String, String)>) -> Result<Cr
         columns: Vec::new(),
         watermark: None,
         primary_key: Vec::new(),
+        expectations: Vec::new(),
         options: Options::default(),
     };
     if p.consume_token(&Token::LParen) {
@@ -223,14 +231,46 @@ fn parse_source(p: &mut Parser, mut options: Vec<(String, String)>) -> Result<Cr
             return Err(ParserError::ParserError(format!("FORMAT {format} is not supported; use FORMAT PLAIN")));
         }
         if take_word(p, "ENCODE") {
-            options.push(("format".to_owned(), p.parse_identifier()?.value.to_lowercase()));
+            let format = p.parse_identifier()?.value.to_lowercase();
+            options.push(("format".to_owned(), OptionValue::Plain(format)));
             if p.peek_token().token == Token::LParen {
                 options.extend(parse_options(p)?);
             }
         }
     }
-    source.options = Options::new(options);
+    if take_word(p, "EXPECT") {
+        source.expectations = parse_expectations(p)?;
+    }
+    source.options = Options::written(options);
     Ok(source)
+}
+
+/// `(name CHECK (expr) [ON VIOLATION FAIL | DROP | QUARANTINE], …)`. Unless said, nothing is lost: rows are set aside.
+fn parse_expectations(p: &mut Parser) -> Result<Vec<ExpectationDef>> {
+    p.expect_token(&Token::LParen)?;
+    let all = p.parse_comma_separated(|p| {
+        let name = normalized(p.parse_identifier()?);
+        p.expect_keyword(Keyword::CHECK)?;
+        p.expect_token(&Token::LParen)?;
+        let check = expression(p)?;
+        p.expect_token(&Token::RParen)?;
+        let mut on = OnViolation::Quarantine;
+        if p.parse_keyword(Keyword::ON) {
+            expect_word(p, "VIOLATION")?;
+            let all = [OnViolation::Fail, OnViolation::Drop, OnViolation::Quarantine];
+            on = match all.into_iter().find(|on| is_word(&p.peek_token(), on.word())) {
+                Some(on) => on,
+                None => return p.expected("FAIL, DROP or QUARANTINE", p.peek_token()),
+            };
+            p.next_token();
+        }
+        Ok(ExpectationDef { name, check, on })
+    })?;
+    p.expect_token(&Token::RParen)?;
+    match all.iter().enumerate().find(|(i, e)| all[..*i].iter().any(|f| f.name == e.name)) {
+        None => Ok(all),
+        Some((_, twice)) => Err(ParserError::ParserError(format!("expectation {} is declared twice", twice.name))),
+    }
 }
 
 fn parse_columns(p: &mut Parser, source: &mut CreateSource) -> Result<()> {
@@ -300,7 +340,7 @@ fn expression(p: &mut Parser) -> Result<Expr> {
     Ok(expr)
 }
 
-pub(crate) fn parse_options(p: &mut Parser) -> Result<Vec<(String, String)>> {
+pub(crate) fn parse_options(p: &mut Parser) -> Result<Vec<(String, OptionValue)>> {
     let mut options = Vec::new();
     p.expect_token(&Token::LParen)?;
     loop {
@@ -333,13 +373,21 @@ fn parse_option_key(p: &mut Parser) -> Result<String> {
     }
 }
 
-fn parse_option_value(p: &mut Parser) -> Result<String> {
+fn parse_option_value(p: &mut Parser) -> Result<OptionValue> {
+    if is_word(&p.peek_token(), "SECRET") && matches!(p.peek_nth_token_ref(1).token, Token::Word(_)) {
+        p.next_token();
+        return Ok(OptionValue::Secret(name(p)?));
+    }
+    parse_plain_value(p).map(OptionValue::Plain)
+}
+
+fn parse_plain_value(p: &mut Parser) -> Result<String> {
     let token = p.next_token();
     match token.token {
         Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) => Ok(text),
         Token::Number(digits, _) => Ok(digits),
         Token::Word(word) => Ok(word.value),
-        Token::Minus => Ok(format!("-{}", parse_option_value(p)?)),
+        Token::Minus => Ok(format!("-{}", parse_plain_value(p)?)),
         _ => p.expected("an option's value", token),
     }
 }

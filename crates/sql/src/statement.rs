@@ -2,6 +2,7 @@
 
 use datafusion::sql::sqlparser::ast::{DataType, Expr, Ident, Query};
 use thalweg_core::Options;
+use thalweg_plan::OnViolation;
 
 /// A statement and where it begins.
 #[derive(Clone, Debug)]
@@ -36,7 +37,17 @@ pub struct CreateSource {
     pub columns: Vec<ColumnDef>,
     pub watermark: Option<(Ident, Expr)>,
     pub primary_key: Vec<String>,
+    pub expectations: Vec<ExpectationDef>,
     pub options: Options,
+}
+
+/// `name CHECK (check) ON VIOLATION on`.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct ExpectationDef {
+    pub name: String,
+    pub check: Expr,
+    pub on: OnViolation,
 }
 
 #[derive(Clone, Debug)]

@@ -27,7 +27,7 @@ use crate::window_table::position;
 use window::Pending;
 
 pub(crate) use expr::{checked_arithmetic, compile as compile_expr, reads_now};
-pub(crate) use scan::{SourceUse, compile_generated, evaluate_values, planned_table};
+pub(crate) use scan::{SourceUse, compile_expectations, compile_generated, evaluate_values, planned_table};
 
 /// A lowered sub-plan: its columns are those of the logical plan, in order.
 #[derive(Clone, Debug)]

@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::concat;
-use arrow::datatypes::{FieldRef, Schema};
-use datafusion::common::{DFSchema, internal_err};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use datafusion::common::{DFSchema, internal_err, plan_err};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::{EmptyRelation, TableScan, Values};
+use datafusion::logical_expr::{EmptyRelation, ExprSchemable, TableScan, Values};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::sql::sqlparser::ast;
 use thalweg_core::{Options, SourceId, dead_schema};
-use thalweg_plan::{Bound, Distribution, Expr, Operation, Properties, RelationSpec, SourceSpec, WatermarkSpec};
+use thalweg_plan::{
+    Bound, Distribution, Expectation, Expectations, Expr, Operation, Properties, RelationSpec, SourceSpec,
+    WatermarkSpec,
+};
 
 use super::{Lowerer, Rel, expr};
-use crate::catalog::{LiveEntry, PlannedTable, Relation, SourceEntry};
+use crate::catalog::{Expected, LiveEntry, PlannedTable, Relation, SourceEntry};
 use crate::context::Planner;
 
 /// A source in the plan being built.
@@ -32,6 +35,7 @@ impl Lowerer<'_> {
         let rel = match &table.relation {
             Relation::Source(source) => self.scan_source(source)?,
             Relation::Dead(source) => self.scan_dead(source)?,
+            Relation::Quarantine(source) => self.scan_quarantine(source)?,
             Relation::Live(live) => self.scan_live(live),
             Relation::Materialized { name, .. } => match self.views.get(name) {
                 Some(rel) => rel.clone(),
@@ -98,8 +102,31 @@ impl Lowerer<'_> {
             distribution: Distribution::Any,
             bounds,
         };
-        let node = self.builder.add(Operation::Scan { source: used.id }, Vec::new(), properties);
+        let mut node = self.builder.add(Operation::Scan { source: used.id }, Vec::new(), properties.clone());
+        let expectations = compile_expectations(self.planner, source, &properties.schema)?;
+        if !expectations.is_empty() {
+            let expect = Operation::Expect { expectations, quarantined: false };
+            node = self.builder.add(expect, vec![node], properties);
+        }
         Ok(self.fresh(node))
+    }
+
+    /// What is set aside of a source, and why.
+    fn scan_quarantine(&mut self, source: &SourceEntry) -> Result<Rel> {
+        let id = self.sources[&source.name].id;
+        let read = Arc::clone(&self.builder.plan().sources[id.0].schema);
+        let properties = |schema: SchemaRef| Properties {
+            append_only: true,
+            key: None,
+            distribution: Distribution::Any,
+            bounds: vec![None; schema.fields().len()],
+            schema,
+        };
+        let expectations = compile_expectations(self.planner, source, &read)?;
+        let node = self.builder.add(Operation::Scan { source: id }, Vec::new(), properties(Arc::clone(&read)));
+        let expect = Operation::Expect { expectations, quarantined: true };
+        let aside = self.builder.add(expect, vec![node], properties(Expectations::quarantine_schema(&read)));
+        Ok(self.fresh(aside))
     }
 
     /// The rows of another job, as the plan's own source of them yields them: whole.
@@ -152,6 +179,13 @@ impl Lowerer<'_> {
         let whole = DFSchema::try_from(entry.declared.as_ref().clone())?;
         let mut projection: BTreeSet<usize> = columns.iter().copied().filter(|c| *c < read).collect();
         let mut computed: BTreeSet<usize> = columns.iter().copied().filter(|c| *c >= read).collect();
+        let declared = DFSchema::try_from(entry.schema.as_ref().clone())?;
+        for expected in &entry.expectations {
+            for c in self.planner.expression(expected.check.clone(), &declared)?.column_refs() {
+                let c = declared.index_of_column(c)?;
+                if c < read { &mut projection } else { &mut computed }.insert(c);
+            }
+        }
         if let Some(watermark) = entry.watermark {
             if watermark.column < read { &mut projection } else { &mut computed }.insert(watermark.column);
         }
@@ -236,6 +270,24 @@ pub(crate) fn compile_generated(planner: &Planner, entry: &SourceEntry) -> Resul
         Ok((Arc::clone(field), expr::compile_timeless(&e, &schema, "a generated column")?))
     };
     entry.generated.iter().map(one).collect()
+}
+
+/// The expectations of a source over `read`, some or all of its columns.
+pub(crate) fn compile_expectations(planner: &Planner, entry: &SourceEntry, read: &SchemaRef) -> Result<Expectations> {
+    let schema = DFSchema::try_from(read.as_ref().clone())?;
+    let one = |expected: &Expected| {
+        let check = planner.expression(expected.check.clone(), &schema)?;
+        let found = check.get_type(&schema)?;
+        if found != DataType::Boolean && found != DataType::Null {
+            return plan_err!("the check of expectation {} is of type {found}, not boolean", expected.name);
+        }
+        let check = planner.coerce(datafusion::logical_expr::cast(check, DataType::Boolean), &schema)?;
+        let check = expr::compile_timeless(&check, &schema, "an expectation")?;
+        let (name, counter) = (Arc::clone(&expected.name), Arc::clone(&expected.counter));
+        Ok(Expectation { name, check, on: expected.on, counter })
+    };
+    let list = entry.expectations.iter().map(one).collect::<Result<_>>()?;
+    Ok(Expectations { relation: entry.name.as_str().into(), list })
 }
 
 /// The rows of VALUES, computed now.

@@ -139,7 +139,9 @@ impl Database {
             let message = format!("a table with connector {} is not supported", entry.connector);
             return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, message).hint(hint));
         }
-        Ok(SourceObject { entry, defaults })
+        let expectations = crate::lower::compile_expectations(&self.planner, &entry, &entry.schema);
+        let expectations = expectations.map_err(|e| sql_error(&e))?;
+        Ok(SourceObject { entry, defaults, expectations, quarantine: None })
     }
 
     /// What the engine runs for a table or a source whose rows are handed in.

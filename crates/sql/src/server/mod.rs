@@ -11,6 +11,7 @@ mod copy;
 mod database;
 mod errors;
 mod jobs;
+mod judge;
 mod lookup;
 mod names;
 mod objects;
@@ -19,6 +20,7 @@ mod point;
 mod query;
 mod role;
 mod scope;
+mod secret;
 mod statement;
 mod writes;
 
@@ -28,16 +30,19 @@ pub use contents::{Contents, Stored};
 pub use copy::{CopyDirection, CopySide};
 pub use database::{Database, PlannedView, renamed_in};
 pub use jobs::{JobPlan, JobSource};
+pub use judge::{QUARANTINE, Replayed};
 pub use names::ObjectName;
 pub use names::quoted;
 pub use objects::{
-    EVERYONE, Index, Kind, Object, Objects, Oid, PUBLIC, Privilege, ROOT, Schema, SourceObject, User, no_schema,
+    Connection, EVERYONE, Index, Kind, Object, Objects, Oid, PUBLIC, Privilege, ROOT, Schema, SourceObject, User,
+    no_schema,
 };
 pub use parameters::{scalars, typed_values};
 pub use point::PointQuery;
 pub use query::{Query, QueryRows};
 pub use role::RoleOption;
 pub use scope::{Extra, Scope};
+pub use secret::{SecretValue, masked};
 pub use statement::{AlterAction, ObjectClass, Statement, StatementKind, parse};
 pub use writes::{ConflictAction, WritePlan, Written};
 

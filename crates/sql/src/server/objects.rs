@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use thalweg_core::{SqlError, SqlState};
-use thalweg_plan::{Distribution, RelationSpec};
+use thalweg_core::{Options, Secret, SqlError, SqlState};
+use thalweg_plan::{Distribution, Expectations, RelationSpec};
 
 use super::names::{ObjectName, quoted};
 use crate::catalog::{LiveEntry, SourceEntry};
@@ -103,6 +103,19 @@ pub enum Kind {
     Sink,
     /// A way to find rows.
     Index(Index),
+    /// A text that is never shown.
+    Secret(Secret),
+    /// Options that sources and sinks share.
+    Connection(Arc<Connection>),
+}
+
+/// `CREATE CONNECTION`.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// The connector that it is for.
+    pub connector: String,
+    /// Its other options, secrets resolved.
+    pub options: Options,
 }
 
 /// A declared table or source.
@@ -110,6 +123,9 @@ pub enum Kind {
 pub struct SourceObject {
     pub(crate) entry: SourceEntry,
     pub(crate) defaults: Vec<Option<datafusion::sql::sqlparser::ast::Expr>>,
+    pub(crate) expectations: Expectations,
+    /// The table of what is set aside of rows that are handed in.
+    pub quarantine: Option<Oid>,
 }
 
 impl SourceObject {
@@ -173,6 +189,8 @@ pub struct Object {
     pub depends: BTreeSet<Oid>,
     /// `COMMENT ON`.
     pub comment: Option<String>,
+    /// What it goes with: it is made, named and dropped with it.
+    pub part_of: Option<Oid>,
 }
 
 impl Object {
@@ -185,6 +203,16 @@ impl Object {
             Kind::MaterializedView(_) => "materialized view",
             Kind::Sink => "sink",
             Kind::Index(_) => "index",
+            Kind::Secret(_) => "secret",
+            Kind::Connection(_) => "connection",
+        }
+    }
+
+    /// The declaration of a table or source.
+    pub fn source(&self) -> Option<&Arc<SourceObject>> {
+        match &self.kind {
+            Kind::Table(source) | Kind::Source(source) => Some(source),
+            _ => None,
         }
     }
 

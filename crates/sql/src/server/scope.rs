@@ -14,6 +14,7 @@ use thalweg_core::{SqlError, SqlState};
 
 use super::contents::Contents;
 use super::errors::carried;
+use super::judge::QUARANTINE;
 use super::lookup::ReadTable;
 use super::names::ObjectName;
 use super::objects::{Kind, Object, Objects, Oid, Privilege};
@@ -126,6 +127,18 @@ impl<'a> Used<'a> {
         Ok(Arc::new(PlannedTable::new(Relation::View(Arc::new(plan)))))
     }
 
+    /// `<source>$quarantine` of a source whose rows are read from outside; of others it is a table.
+    fn quarantine(&self, name: &ObjectName) -> Option<Arc<dyn TableSource>> {
+        let of = ObjectName { schema: name.schema.clone(), name: name.name.strip_suffix(QUARANTINE)?.to_owned() };
+        let object = self.scope.objects.find(&of, self.scope.path)?;
+        let Kind::Source(source) = &object.kind else { return None };
+        if source.connector().is_none() || !(self.scope.may_read)(object) {
+            return None;
+        }
+        self.objects.borrow_mut().insert(object.oid);
+        Some(Arc::new(PlannedTable::new(Relation::Quarantine(Arc::new(source.entry.clone())))))
+    }
+
     /// `<source>$dead` of a source whose rows are read from outside.
     fn dead(&self, name: &ObjectName) -> Option<Arc<dyn TableSource>> {
         let of = ObjectName { schema: name.schema.clone(), name: name.name.strip_suffix("$dead")?.to_owned() };
@@ -152,6 +165,9 @@ impl Relations for Used<'_> {
         }
         if let Some(rows) = self.scope.extra.relation(name.schema.as_deref(), &name.name) {
             return Ok(provider_as_source(Arc::new(ReadTable::of_rows(rows))));
+        }
+        if let Some(aside) = self.quarantine(&name) {
+            return Ok(aside);
         }
         if let Some(dead) = self.dead(&name) {
             return Ok(dead);

@@ -12,6 +12,7 @@ use thalweg_core::{Options, SqlError, SqlState};
 use super::copy::{CopyDirection, CopySide};
 use super::names::ObjectName;
 use super::role::RoleOption;
+use super::secret::{SecretValue, secret_or_connection};
 use crate::Problem;
 use crate::parse::{
     Clauses, expect_word, is_word, normalized, parse_create, parse_options, parser, qualified,
@@ -42,6 +43,8 @@ pub enum ObjectClass {
     MaterializedView,
     Sink,
     Index,
+    Secret,
+    Connection,
     Schema,
     Database,
     User,
@@ -109,6 +112,25 @@ pub enum StatementKind {
     Flush,
     Wait,
     Refresh(ObjectName),
+    CreateSecret {
+        name: ObjectName,
+        if_not_exists: bool,
+        value: SecretValue,
+    },
+    AlterSecret {
+        name: ObjectName,
+        value: SecretValue,
+    },
+    CreateConnection {
+        name: ObjectName,
+        if_not_exists: bool,
+        options: Options,
+    },
+    /// REPLAY QUARANTINE.
+    Replay {
+        of: ObjectName,
+        selection: Option<ast::Expr>,
+    },
     Subscribe(Box<ast::Query>),
     Cancel(Vec<u64>),
     /// As PostgreSQL has it.
@@ -122,7 +144,7 @@ pub enum StatementKind {
 pub fn parse(text: &str) -> Result<Vec<Statement>, SqlError> {
     let dialect = PostgreSqlDialect {};
     let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|e| {
-        let secret = text.to_lowercase().contains("password");
+        let secret = may_hold_secret(text);
         let place = position(text, e.location.line, e.location.column).filter(|_| !secret);
         SqlError { position: place, ..SqlError::new(SqlState::SYNTAX_ERROR, e.message) }
     })?;
@@ -142,6 +164,11 @@ pub fn parse(text: &str) -> Result<Vec<Statement>, SqlError> {
     Ok(statements)
 }
 
+fn may_hold_secret(text: &str) -> bool {
+    let text = text.to_lowercase();
+    text.contains("password") || text.contains("secret")
+}
+
 fn syntax_error(error: &ParserError, text: &str, first: &TokenWithSpan) -> SqlError {
     let at = (first.span.start.line, first.span.start.column);
     match error {
@@ -150,7 +177,7 @@ fn syntax_error(error: &ParserError, text: &str, first: &TokenWithSpan) -> SqlEr
             let message =
                 found.message.strip_prefix("Expected: ").map_or(found.message.clone(), |m| format!("expected {m}"));
             // A client shows the line of the place: not one that may hold a password.
-            let secret = text.to_lowercase().contains("password");
+            let secret = may_hold_secret(text);
             let place = position(text, found.line, found.column).filter(|_| !secret);
             SqlError { position: place, ..SqlError::new(SqlState::SYNTAX_ERROR, message) }
         }
@@ -160,7 +187,7 @@ fn syntax_error(error: &ParserError, text: &str, first: &TokenWithSpan) -> SqlEr
     }
 }
 
-fn offset(text: &str, at: datafusion::sql::sqlparser::tokenizer::Location) -> usize {
+pub(super) fn offset(text: &str, at: datafusion::sql::sqlparser::tokenizer::Location) -> usize {
     let line = usize::try_from(at.line.saturating_sub(1)).unwrap_or(0);
     let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
     let column = usize::try_from(at.column.saturating_sub(1)).unwrap_or(0);
@@ -189,7 +216,13 @@ fn one(dialect: &PostgreSqlDialect, tokens: &[TokenWithSpan], words: &[TokenWith
             return create(dialect, tokens);
         }
     }
-    let mut p = parser(dialect, words.to_vec());
+    let mut p = parser(dialect, words_of(words));
+    if (word(0, "CREATE") || word(0, "ALTER"))
+        && let Some(kind) = secret_or_connection(&mut p, word(0, "ALTER"))?
+    {
+        return ended(&mut p, kind);
+    }
+    let mut p = parser(dialect, words_of(words));
     if (word(0, "CREATE") || word(0, "ALTER")) && (word(1, "USER") || word(1, "ROLE")) {
         let rest = words.iter().skip(3).take(2);
         let renames = rest.into_iter().any(|t| is_word(t, "RENAME") || is_word(t, "OWNER") || is_word(t, "SET"));
@@ -198,10 +231,32 @@ fn one(dialect: &PostgreSqlDialect, tokens: &[TokenWithSpan], words: &[TokenWith
         }
     }
     let kind = other(&mut p, dialect, words)?;
+    ended(&mut p, kind)
+}
+
+fn ended(p: &mut Parser, kind: StatementKind) -> Parsed<StatementKind> {
     match p.peek_token() {
         t if t.token == Token::EOF => Ok(kind),
         t => p.expected("end of statement", t),
     }
+}
+
+/// The tokens as sqlparser reads them: GRANT and REVOKE may name the kind of an object, which it does not know.
+fn words_of(words: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
+    let mut words = words.to_vec();
+    let grants = words.first().is_some_and(|t| is_word(t, "GRANT") || is_word(t, "REVOKE"));
+    if let Some(on) = words.iter().position(|t| is_word(t, "ON")).filter(|_| grants) {
+        let kinds = ["MATERIALIZED", "VIEW", "SOURCE", "SINK", "INDEX", "SECRET", "CONNECTION", "SUBSCRIPTION"];
+        // A name may be such a word too: then TO or FROM follows.
+        while kinds.iter().any(|kind| words.get(on + 1).is_some_and(|t| is_word(t, kind)))
+            && words.get(on + 2).is_some_and(
+                |t| matches!(&t.token, Token::Word(w) if w.keyword != Keyword::TO && w.keyword != Keyword::FROM),
+            )
+        {
+            words.remove(on + 1);
+        }
+    }
+    words
 }
 
 fn create(dialect: &PostgreSqlDialect, tokens: &[TokenWithSpan]) -> Parsed<StatementKind> {
@@ -237,6 +292,12 @@ fn other(p: &mut Parser, dialect: &PostgreSqlDialect, words: &[TokenWithSpan]) -
         p.expect_keywords(&[Keyword::MATERIALIZED, Keyword::VIEW])?;
         take_word(p, "CONCURRENTLY");
         return Ok(StatementKind::Refresh(object(p)?));
+    }
+    if take_word(p, "REPLAY") {
+        expect_word(p, "QUARANTINE")?;
+        let of = object(p)?;
+        let selection = p.parse_keyword(Keyword::WHERE).then(|| p.parse_expr()).transpose()?;
+        return Ok(StatementKind::Replay { of, selection });
     }
     if take_word(p, "WAIT") {
         return Ok(StatementKind::Wait);
@@ -341,13 +402,15 @@ fn show(p: &mut Parser) -> Parsed<StatementKind> {
 }
 
 fn class(p: &mut Parser) -> Option<ObjectClass> {
-    let words: [(&[&str], ObjectClass); 10] = [
+    let words: [(&[&str], ObjectClass); 12] = [
         (&["MATERIALIZED", "VIEW"], ObjectClass::MaterializedView),
         (&["TABLE"], ObjectClass::Table),
         (&["SOURCE"], ObjectClass::Source),
         (&["VIEW"], ObjectClass::View),
         (&["SINK"], ObjectClass::Sink),
         (&["INDEX"], ObjectClass::Index),
+        (&["SECRET"], ObjectClass::Secret),
+        (&["CONNECTION"], ObjectClass::Connection),
         (&["SCHEMA"], ObjectClass::Schema),
         (&["DATABASE"], ObjectClass::Database),
         (&["USER"], ObjectClass::User),
@@ -443,6 +506,16 @@ impl StatementKind {
     /// CREATE MATERIALIZED VIEW.
     pub fn is_materialized_view(&self) -> bool {
         matches!(self, Self::CreateView(view) if view.materialized)
+    }
+
+    /// The same statement with other options.
+    pub fn with_options(&self, options: Options) -> Self {
+        match self.clone() {
+            Self::CreateTable(s) => Self::CreateTable(CreateSource { options, ..s }),
+            Self::CreateSource(s) => Self::CreateSource(CreateSource { options, ..s }),
+            Self::CreateSink(s) => Self::CreateSink(CreateSink { options, ..s }),
+            other => other,
+        }
     }
 
     /// Options of a source or sink.

@@ -6,8 +6,8 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int8Array, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::compute::concat_batches;
+use arrow::array::{Array, ArrayRef, BooleanArray, Int8Array, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::sql::sqlparser::ast::{
@@ -20,8 +20,9 @@ use thalweg_plan::Write;
 
 use super::database::{Database, parsed_query};
 use super::jobs::with_write;
+use super::judge::Judged;
 use super::names::{ObjectName, quoted};
-use super::objects::{Kind, Object, SourceObject};
+use super::objects::{Kind, Object, Oid, SourceObject};
 use super::parameters::placeholder;
 use super::query::Query;
 use super::scope::{Extra, Scope};
@@ -48,6 +49,8 @@ pub struct Written {
     pub count: u64,
     /// What RETURNING is computed from: the table's columns.
     pub affected: RecordBatch,
+    /// Rows that are not as expected, for the table of a quarantine.
+    pub aside: Option<(Oid, RecordBatch)>,
 }
 
 /// A planned write.
@@ -254,23 +257,29 @@ impl Database {
         match &plan.kind {
             WriteKind::Insert { columns, action } => {
                 let rows = self.completed(source, &plan.table.name, columns, &given, now)?;
+                let Judged { keep, aside } = self.judged(&plan.table, source, &rows, now)?;
+                let rows = only(rows, keep.as_ref())?;
                 let write =
                     if matches!(action, ConflictAction::Nothing) { Write::InsertIfAbsent } else { Write::Upsert };
                 let count = rows.num_rows() as u64;
-                Ok(Written { rows: marked(&rows, write)?, count, affected: self.generated(source, &rows)? })
+                Ok(Written { rows: marked(&rows, write)?, count, affected: self.generated(source, &rows)?, aside })
             }
             WriteKind::Delete => {
                 let rows = assigned(&writable, given.columns(), &plan.table.name)?;
                 let count = rows.num_rows() as u64;
-                Ok(Written { rows: marked(&rows, Write::Delete)?, count, affected: self.generated(source, &rows)? })
+                let affected = self.generated(source, &rows)?;
+                Ok(Written { rows: marked(&rows, Write::Delete)?, count, affected, aside: None })
             }
             WriteKind::Update => {
                 let old = assigned(&writable, &given.columns()[..width], &plan.table.name)?;
                 let new = assigned(&writable, &given.columns()[width..], &plan.table.name)?;
+                // A row that would not be as expected stays as it was.
+                let Judged { keep, aside } = self.judged(&plan.table, source, &new, now)?;
+                let (old, new) = (only(old, keep.as_ref())?, only(new, keep.as_ref())?);
                 let parts = [marked(&old, Write::Delete)?, marked(&new, Write::Upsert)?];
                 let rows = concat_batches(&parts[0].schema(), &parts).map_err(thalweg_core::Error::from)?;
                 let affected = self.generated(source, &new)?;
-                Ok(Written { rows, count: new.num_rows() as u64, affected })
+                Ok(Written { rows, count: new.num_rows() as u64, affected, aside })
             }
         }
     }
@@ -282,8 +291,10 @@ impl Database {
     pub fn handed(&self, table: &Object, columns: &[usize], rows: &RecordBatch, now: i64) -> Result<Written, SqlError> {
         let (Kind::Table(source) | Kind::Source(source)) = &table.kind else { return Err(not_a_table(table)) };
         let rows = self.completed(source, &table.name, columns, rows, now)?;
+        let Judged { keep, aside } = self.judged(table, source, &rows, now)?;
+        let rows = only(rows, keep.as_ref())?;
         let marked = if matches!(table.kind, Kind::Table(_)) { marked(&rows, Write::Upsert)? } else { rows.clone() };
-        Ok(Written { rows: marked, count: rows.num_rows() as u64, affected: rows })
+        Ok(Written { rows: marked, count: rows.num_rows() as u64, affected: rows, aside })
     }
 
     /// All writable columns from those that are given: the others get their defaults.
@@ -324,7 +335,7 @@ impl Database {
     }
 
     /// The table's columns from the writable ones.
-    fn generated(&self, source: &SourceObject, rows: &RecordBatch) -> Result<RecordBatch, SqlError> {
+    pub(super) fn generated(&self, source: &SourceObject, rows: &RecordBatch) -> Result<RecordBatch, SqlError> {
         let failed = |e| super::errors::sql_error(&e);
         let mut columns = rows.columns().to_vec();
         for (_, expr) in crate::lower::compile_generated(&self.planner, &source.entry).map_err(failed)? {
@@ -544,7 +555,7 @@ fn qualify(expr: &mut Expr, table: &str, schema: &SchemaRef) {
 }
 
 /// Columns as the table's types, NOT NULL checked.
-fn assigned(writable: &SchemaRef, columns: &[ArrayRef], table: &str) -> Result<RecordBatch, SqlError> {
+pub(super) fn assigned(writable: &SchemaRef, columns: &[ArrayRef], table: &str) -> Result<RecordBatch, SqlError> {
     let failed = |e| super::errors::sql_error(&e);
     let rows = columns.first().map_or(0, |c| c.len());
     let mut cells = Vec::with_capacity(columns.len());
@@ -565,7 +576,15 @@ fn assigned(writable: &SchemaRef, columns: &[ArrayRef], table: &str) -> Result<R
     Ok(batch.map_err(thalweg_core::Error::from)?)
 }
 
-fn marked(rows: &RecordBatch, write: Write) -> Result<RecordBatch, SqlError> {
+/// The rows that `keep` says.
+fn only(rows: RecordBatch, keep: Option<&BooleanArray>) -> Result<RecordBatch, SqlError> {
+    match keep {
+        None => Ok(rows),
+        Some(keep) => Ok(filter_record_batch(&rows, keep).map_err(thalweg_core::Error::from)?),
+    }
+}
+
+pub(super) fn marked(rows: &RecordBatch, write: Write) -> Result<RecordBatch, SqlError> {
     let mut columns = rows.columns().to_vec();
     columns.push(Arc::new(Int8Array::from(vec![write as i8; rows.num_rows()])));
     let batch = RecordBatch::try_new(with_write(&rows.schema()), columns);

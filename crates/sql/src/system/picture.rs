@@ -50,6 +50,8 @@ pub struct Picture {
     pub functions: Vec<Function>,
     /// Connections and secrets.
     pub secrets: Vec<Secret>,
+    /// What rows are expected to be.
+    pub expectations: Vec<Expectation>,
 }
 
 /// A schema.
@@ -282,6 +284,21 @@ pub struct Function {
     pub language: String,
     /// Its text.
     pub source: String,
+}
+
+/// An expectation of a table or source.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    /// Of which relation.
+    pub relation: Oid,
+    /// Its name.
+    pub name: String,
+    /// What holds of good rows, in SQL.
+    pub check: String,
+    /// FAIL, DROP or QUARANTINE.
+    pub on_violation: &'static str,
+    /// Rows that violated it since the server started.
+    pub violations: u64,
 }
 
 /// A secret or connection; never what is in it.

@@ -9,14 +9,15 @@ use thalweg_core::{SqlError, SqlState};
 use thalweg_runtime::live::JobState;
 use thalweg_serve::backend::{CancelToken, Login, Surface};
 use thalweg_sql::server::{
-    AlterAction, Index, Kind, Object, ObjectClass, ObjectName, Objects, Oid, PUBLIC, Privilege, Schema, SourceObject,
-    Statement, StatementKind, ast, no_schema, parse, quoted,
+    AlterAction, Index, Kind, Object, ObjectClass, ObjectName, Objects, Oid, PUBLIC, Privilege, QUARANTINE, Schema,
+    SourceObject, Statement, StatementKind, ast, masked, no_schema, parse, quoted,
 };
 use thalweg_store::Log;
 
-use super::drops::{drop_all, found, owned};
+use super::drops::{by_itself, drop_all, found, owned};
 use super::jobs::{End, start, with_log};
 use super::roles::{alter_role, create_role, granted, no_role};
+use super::secrets::{alter_secret, create_connection, create_secret, resolved};
 use super::session::Session;
 use super::{Server, writes};
 use crate::wiring::Registry;
@@ -33,13 +34,16 @@ struct Record {
 pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<String, SqlError> {
     let server = Arc::clone(&session.server);
     let mut log = server.catalog.lock().await;
-    let made = apply(session, statement)?;
+    let (made, objects) = apply(session, statement)?;
     if let Some(log) = log.as_mut().filter(|_| made.changed) {
         let sql = made.logged.clone().unwrap_or_else(|| statement.text.to_string());
-        let record = Record { user: session.login.user.clone(), path: session.path(), sql };
-        let text = serde_json::to_vec(&record).map_err(|e| thalweg_core::Error::Internal(e.to_string()))?;
-        log.append(&text).and_then(|()| log.sync())?;
+        if let Err(error) = written(log, session.login.user.clone(), session.path(), sql) {
+            // It has not happened: what was started for it stops.
+            made.started.iter().for_each(|oid| stop(&server, *oid));
+            return Err(error);
+        }
     }
+    take_effect(&server, &made, objects);
     drop(log);
     if let Some(oid) = made.awaited {
         await_made(session, oid).await?;
@@ -48,10 +52,40 @@ pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<
     Ok(made.tag)
 }
 
-/// What a statement has done.
+/// Writes a statement to the catalog's log; it is durable when this returns.
+fn written(log: &mut Log, user: String, path: Vec<String>, sql: String) -> Result<(), SqlError> {
+    let text = serde_json::to_vec(&Record { user, path, sql });
+    let text = text.map_err(|e| thalweg_core::Error::Internal(e.to_string()))?;
+    Ok(log.append(&text).and_then(|()| log.sync())?)
+}
+
+/// The catalog is as the statement says, and what it dropped ends.
+fn take_effect(server: &Server, made: &Made, objects: Objects) {
+    if made.changed {
+        server.objects.store(Arc::new(objects));
+    }
+    made.doomed.iter().for_each(|oid| stop(server, *oid));
+}
+
+/// Ends what runs for an object, and forgets its rows.
+fn stop(server: &Server, oid: Oid) {
+    if let Some(running) = server.running.write().unwrap_or_else(PoisonError::into_inner).remove(&oid) {
+        server.engine.remove(&running.job);
+    }
+    if let Some(data) = &server.data {
+        // The number is never used again; a file that stays only takes space.
+        let _ = std::fs::remove_file(data.file(&format!("rows-{}.log", oid.0)));
+    }
+}
+
+/// What a statement asks for. It takes effect when the log has it.
 pub(super) struct Made {
     pub tag: String,
     pub changed: bool,
+    /// What runs for it already.
+    pub started: Vec<Oid>,
+    /// What is to end.
+    pub doomed: Vec<Oid>,
     /// A view that takes in what stood before it.
     pub awaited: Option<Oid>,
     /// What the log is to say instead of the statement's own text: no password in clear.
@@ -60,7 +94,7 @@ pub(super) struct Made {
 
 impl Made {
     pub fn new(tag: impl Into<String>) -> Self {
-        Self { tag: tag.into(), changed: true, awaited: None, logged: None }
+        Self { tag: tag.into(), changed: true, started: Vec::new(), doomed: Vec::new(), awaited: None, logged: None }
     }
 
     pub fn unchanged(tag: impl Into<String>) -> Self {
@@ -116,19 +150,16 @@ pub(crate) async fn take_back(server: &Arc<Server>, oid: Oid) {
     let mut log = server.catalog.lock().await;
     let mut objects = server.objects.load().as_ref().clone();
     let Some(object) = objects.get(oid).cloned() else { return };
-    for dependent in objects.dependents(oid) {
-        remove(server, &mut objects, dependent.oid);
-    }
-    remove(server, &mut objects, oid);
-    server.objects.store(Arc::new(objects));
+    let mut made = Made::new("DROP");
+    made.doomed = objects.dependents(oid).iter().map(|d| d.oid).chain([oid]).collect();
+    made.doomed.iter().for_each(|oid| drop(objects.remove(*oid)));
     if let Some(log) = log.as_mut() {
         let sql = format!("DROP {} IF EXISTS {} CASCADE", object.class(), object.full_name());
-        let record = Record { user: "root".to_owned(), path: vec![PUBLIC.to_owned()], sql };
-        let written = serde_json::to_vec(&record).map_err(|e| thalweg_core::Error::Internal(e.to_string()));
-        if let Err(error) = written.and_then(|text| log.append(&text)).and_then(|()| log.sync()) {
+        if let Err(error) = written(log, "root".to_owned(), vec![PUBLIC.to_owned()], sql) {
             tracing::error!(%error, "the catalog's log could not be written");
         }
     }
+    take_effect(server, &made, objects);
 }
 
 /// Waits until nothing is being made any more.
@@ -154,16 +185,18 @@ pub(super) async fn replay(server: &Arc<Server>, records: Vec<Vec<u8>>) -> Resul
         let path: Vec<String> = record.path.iter().map(|s| quoted(s)).collect();
         session.settings.set("search_path", &path.join(", "))?;
         for statement in parse(&record.sql)? {
-            if let Err(error) = apply(&mut session, &statement) {
-                return Err(damaged(format!("cannot redo \"{}\": {error}", record.sql)));
+            match apply(&mut session, &statement) {
+                Ok((made, objects)) => take_effect(server, &made, objects),
+                Err(error) => return Err(damaged(format!("cannot redo \"{}\": {error}", record.sql))),
             }
         }
     }
     Ok(())
 }
 
-/// Changes the catalog and what runs. Called under the catalog's lock.
-fn apply(session: &mut Session, statement: &Statement) -> Result<Made, SqlError> {
+/// The catalog as the statement says. What it makes runs already, what it drops still does. Called under the catalog's
+/// lock.
+fn apply(session: &mut Session, statement: &Statement) -> Result<(Made, Objects), SqlError> {
     let server = Arc::clone(&session.server);
     let mut objects = server.objects.load().as_ref().clone();
     let made = match statement.kind.as_ref() {
@@ -181,17 +214,21 @@ fn apply(session: &mut Session, statement: &Statement) -> Result<Made, SqlError>
             create_role(session, &mut objects, name, *if_not_exists, options)?
         }
         StatementKind::AlterRole { name, options } => alter_role(session, &mut objects, name, options)?,
+        StatementKind::CreateSecret { name, if_not_exists, value } => {
+            create_secret(session, &mut objects, name, *if_not_exists, value)?
+        }
+        StatementKind::AlterSecret { name, value } => alter_secret(session, &mut objects, name, value)?,
+        StatementKind::CreateConnection { name, if_not_exists, options } => {
+            create_connection(session, &mut objects, statement, name, *if_not_exists, options)?
+        }
         StatementKind::Sql(sql) => sql_statement(session, &mut objects, sql)?,
         _ => return Err(SqlError::new(SqlState::INTERNAL_ERROR, "not a statement of the catalog")),
     };
-    if made.changed {
-        server.objects.store(Arc::new(objects));
-    }
-    Ok(made)
+    Ok((made, objects))
 }
 
 /// The schema that something new goes into.
-fn home(session: &Session, objects: &Objects, name: &ObjectName) -> Result<String, SqlError> {
+pub(super) fn home(session: &Session, objects: &Objects, name: &ObjectName) -> Result<String, SqlError> {
     let schema = match &name.schema {
         Some(schema) => objects.schema(schema).ok_or_else(|| no_schema(schema))?,
         None => {
@@ -209,8 +246,39 @@ fn home(session: &Session, objects: &Objects, name: &ObjectName) -> Result<Strin
     Ok(schema.name.clone())
 }
 
+/// An object that reads nothing and is read by nothing yet, of the session's user.
+pub(super) fn new_object(
+    session: &Session,
+    objects: &mut Objects,
+    schema: String,
+    name: &str,
+    kind: Kind,
+) -> Result<Object, SqlError> {
+    Ok(Object {
+        owner: session.user(objects)?.oid,
+        oid: objects.number(),
+        schema,
+        name: name.to_owned(),
+        kind,
+        sql: String::new(),
+        query: None,
+        columns: Arc::new(arrow::datatypes::Schema::empty()),
+        depends: BTreeSet::new(),
+        comment: None,
+        part_of: None,
+    })
+}
+
 fn create(session: &mut Session, objects: &mut Objects, statement: &Statement) -> Result<Made, SqlError> {
-    let kind = statement.kind.as_ref();
+    let (kind, uses) = match statement.kind.options() {
+        Some(options) => {
+            let (options, uses) = resolved(session, objects, options)?;
+            (Arc::new(statement.kind.with_options(options)), uses)
+        }
+        None => (Arc::clone(&statement.kind), BTreeSet::new()),
+    };
+    let resolved = Statement { kind: Arc::clone(&kind), text: Arc::clone(&statement.text) };
+    let kind = kind.as_ref();
     let (name, if_not_exists) =
         kind.created().ok_or_else(|| SqlError::new(SqlState::INTERNAL_ERROR, "nothing is created"))?;
     let tag = match kind {
@@ -222,40 +290,54 @@ fn create(session: &mut Session, objects: &mut Objects, statement: &Statement) -
     };
     let schema = home(session, objects, &name)?;
     let full = ObjectName { schema: Some(schema.clone()), name: name.name.clone() };
-    if objects.find(&full, &[]).is_some() {
+    if let Some(taken) = objects.find(&full, &[]) {
         let message = format!("relation {} already exists", quoted(&name.name));
-        if if_not_exists {
+        if if_not_exists && taken.part_of.is_none() {
             session.notice(format!("{message}, skipping"));
             return Ok(Made::unchanged(tag));
         }
         return Err(SqlError::new(SqlState::DUPLICATE_TABLE, message));
     }
     let server = Arc::clone(&session.server);
+    let owner = session.user(objects)?.oid;
     let oid = objects.number();
     let mut made = Made::new(tag);
+    let mut quarantine = None;
     let label = if schema == PUBLIC { name.name.clone() } else { format!("{schema}.{}", name.name) };
     let (kind, columns, query, depends) = match kind {
         StatementKind::CreateTable(_) | StatementKind::CreateSource(_) => {
             let table = tag == "CREATE TABLE";
-            let declared = server.database.declare(kind, &Registry, &label)?;
+            let mut declared = server.database.declare(kind, &Registry, &label)?;
             may_connect(session, objects, declared.connector())?;
             if declared.connector().is_none() {
-                start_handed_in(&server, oid, &declared, &label, table)?;
+                if declared.expectations().quarantines() {
+                    let (of, aside) = (objects.number(), declared.quarantine_table());
+                    start_handed_in(&server, of, &aside, &format!("{label}{QUARANTINE}"), true)?;
+                    made.started.push(of);
+                    declared.quarantine = Some(of);
+                    quarantine = Some((of, aside));
+                }
+                if let Err(error) = start_handed_in(&server, oid, &declared, &label, table) {
+                    made.started.iter().for_each(|oid| stop(&server, *oid));
+                    return Err(error);
+                }
+                made.started.push(oid);
                 made.awaited = Some(oid);
             }
             let columns = declared.columns();
-            (declared.into_kind(table), columns, None, BTreeSet::new())
+            (declared.into_kind(table), columns, None, uses)
         }
         StatementKind::CreateSink(_) => {
             let connector = kind.options().and_then(|o| o.clone().take("connector"));
             may_connect(session, objects, connector.as_deref())?;
-            let planned = session.scoped(None, |scope| server.database.sink(scope, statement, &Registry))?;
+            let planned = session.scoped(None, |scope| server.database.sink(scope, &resolved, &Registry))?;
             let Some(job) = planned.job else {
                 return Err(SqlError::new(SqlState::INTERNAL_ERROR, "a sink without a job"));
             };
             let running = start(&server, &label, job, End::Connector)?;
             insert(&server, oid, running);
-            (Kind::Sink, planned.columns, Some(planned.query), planned.reads)
+            made.started.push(oid);
+            (Kind::Sink, planned.columns, Some(planned.query), planned.reads.union(&uses).copied().collect())
         }
         _ => {
             let planned = session.scoped(None, |scope| server.database.view(scope, statement, &label))?;
@@ -266,6 +348,7 @@ fn create(session: &mut Session, objects: &mut Objects, statement: &Statement) -
                     let output = job.output.clone();
                     let running = start(&server, &label, job, End::Relations)?;
                     insert(&server, oid, running);
+                    made.started.push(oid);
                     made.awaited = Some(oid);
                     Kind::MaterializedView(output)
                 }
@@ -273,23 +356,36 @@ fn create(session: &mut Session, objects: &mut Objects, statement: &Statement) -
             (kind, planned.columns, Some(planned.query), planned.reads)
         }
     };
-    objects.put(Object {
+    let object = Object {
         oid,
         schema,
         name: name.name,
-        owner: session.user(objects)?.oid,
+        owner,
         kind,
-        sql: statement.text.to_string(),
+        sql: masked(&statement.text),
         query,
         columns,
         depends,
         comment: None,
-    })?;
+        part_of: None,
+    };
+    if let Some((of, aside)) = quarantine {
+        objects.put(Object {
+            oid: of,
+            name: format!("{}{QUARANTINE}", object.name),
+            columns: aside.columns(),
+            kind: aside.into_kind(true),
+            depends: BTreeSet::from([oid]),
+            part_of: Some(oid),
+            ..object.clone()
+        })?;
+    }
+    objects.put(object)?;
     Ok(made)
 }
 
 /// Connectors that reach files or the network do so with the server's rights: only a superuser may name them.
-fn may_connect(session: &Session, objects: &Objects, connector: Option<&str>) -> Result<(), SqlError> {
+pub(super) fn may_connect(session: &Session, objects: &Objects, connector: Option<&str>) -> Result<(), SqlError> {
     const HARMLESS: [&str; 3] = ["datagen", "nexmark", "blackhole"];
     match connector {
         Some(name) if !HARMLESS.contains(&name) && !session.user(objects)?.superuser => {
@@ -328,17 +424,6 @@ fn start_handed_in(
     Ok(())
 }
 
-pub(super) fn remove(server: &Server, objects: &mut Objects, oid: Oid) {
-    if let Some(running) = server.running.write().unwrap_or_else(PoisonError::into_inner).remove(&oid) {
-        server.engine.remove(&running.job);
-    }
-    objects.remove(oid);
-    if let Some(data) = &server.data {
-        // The number is never used again; a file that stays only takes space.
-        let _ = std::fs::remove_file(data.file(&format!("rows-{}.log", oid.0)));
-    }
-}
-
 pub(super) fn class_of(object: &Object) -> ObjectClass {
     match &object.kind {
         Kind::Table(_) => ObjectClass::Table,
@@ -347,6 +432,8 @@ pub(super) fn class_of(object: &Object) -> ObjectClass {
         Kind::MaterializedView(_) => ObjectClass::MaterializedView,
         Kind::Sink => ObjectClass::Sink,
         Kind::Index(_) => ObjectClass::Index,
+        Kind::Secret(_) => ObjectClass::Secret,
+        Kind::Connection(_) => ObjectClass::Connection,
     }
 }
 
@@ -358,6 +445,8 @@ pub(super) fn tag_of(class: ObjectClass) -> &'static str {
         ObjectClass::MaterializedView => "MATERIALIZED VIEW",
         ObjectClass::Sink => "SINK",
         ObjectClass::Index => "INDEX",
+        ObjectClass::Secret => "SECRET",
+        ObjectClass::Connection => "CONNECTION",
         ObjectClass::Schema => "SCHEMA",
         ObjectClass::Database => "DATABASE",
         ObjectClass::User => "ROLE",
@@ -377,6 +466,7 @@ fn alter(
     // ALTER TABLE takes any relation, as in PostgreSQL.
     let Some(object) = found(session, objects, class, name, if_exists, true)? else { return Ok(Made::unchanged(tag)) };
     owned(session, objects, &object)?;
+    by_itself(objects, &object, "alter")?;
     let mut changed = object.as_ref().clone();
     match action {
         AlterAction::Rename(to) => changed.name.clone_from(to),
@@ -392,20 +482,35 @@ fn alter(
             changed.owner = to.oid;
         }
     }
+    let parts: Vec<Arc<Object>> = objects.all().filter(|o| o.part_of == Some(object.oid)).cloned().collect();
+    for part in parts {
+        let changed = Object {
+            schema: changed.schema.clone(),
+            name: format!("{}{QUARANTINE}", changed.name),
+            owner: changed.owner,
+            ..part.as_ref().clone()
+        };
+        replace(objects, &part, changed)?;
+    }
+    replace(objects, &object, changed)?;
+    Ok(Made::new(tag))
+}
+
+/// Puts `changed` in the place of `object`. Views name what they read: their text goes along.
+fn replace(objects: &mut Objects, object: &Object, changed: Object) -> Result<(), SqlError> {
     let new = ObjectName { schema: Some(changed.schema.clone()), name: changed.name.clone() };
     let dependents: Vec<Arc<Object>> = objects.dependents(object.oid);
     objects.put(changed)?;
-    // Views name what they read: the text goes along.
     for dependent in dependents.iter().filter(|d| d.depends.contains(&object.oid)) {
         if let Some(query) = &dependent.query {
             let path = [dependent.schema.clone(), PUBLIC.to_owned()];
-            let query = thalweg_sql::server::renamed_in(query, &path, &object, &new)?;
+            let query = thalweg_sql::server::renamed_in(query, &path, object, &new)?;
             let mut dependent = dependent.as_ref().clone();
             dependent.query = Some(query);
             objects.put(dependent)?;
         }
     }
-    Ok(Made::new(tag))
+    Ok(())
 }
 
 fn sql_statement(session: &mut Session, objects: &mut Objects, sql: &ast::Statement) -> Result<Made, SqlError> {
@@ -524,6 +629,7 @@ fn create_index(session: &mut Session, objects: &mut Objects, index: &ast::Creat
         columns: Arc::new(on.columns.project(&columns).map_err(thalweg_core::Error::from)?),
         depends: BTreeSet::from([on.oid]),
         comment: None,
+        part_of: None,
     })?;
     Ok(Made::new("CREATE INDEX"))
 }

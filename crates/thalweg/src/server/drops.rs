@@ -6,7 +6,7 @@ use std::sync::Arc;
 use thalweg_core::{SqlError, SqlState};
 use thalweg_sql::server::{Object, ObjectClass, ObjectName, Objects, Oid, no_schema, quoted};
 
-use super::ddl::{Made, class_of, remove, tag_of};
+use super::ddl::{Made, class_of, tag_of};
 use super::roles::{may_make_users, no_role};
 use super::session::Session;
 
@@ -33,6 +33,7 @@ pub(super) fn drop_all(
             _ => {
                 let Some(object) = found(session, objects, class, name, if_exists, false)? else { continue };
                 owned(session, objects, &object)?;
+                by_itself(objects, &object, "drop")?;
                 let dependents = objects.dependents(object.oid);
                 if !cascade {
                     refuse_dependents(&object, &dependents)?;
@@ -42,13 +43,21 @@ pub(super) fn drop_all(
             }
         }
     }
-    let server = Arc::clone(&session.server);
     changed |= !doomed.is_empty();
-    doomed.into_iter().for_each(|oid| remove(&server, objects, oid));
-    Ok(Made { changed, ..Made::new(tag) })
+    doomed.iter().for_each(|oid| drop(objects.remove(*oid)));
+    Ok(Made { changed, doomed, ..Made::new(tag) })
+}
+
+/// What is part of something else goes with it alone.
+pub(super) fn by_itself(objects: &Objects, object: &Object, what: &str) -> Result<(), SqlError> {
+    let Some(whole) = object.part_of.and_then(|oid| objects.get(oid)) else { return Ok(()) };
+    let message = format!("cannot {what} {} because {} {} requires it", object.name, whole.class(), whole.name);
+    let hint = format!("You can {what} {} {} instead.", whole.class(), whole.full_name());
+    Err(SqlError::new(SqlState::DEPENDENT_OBJECTS, message).hint(hint))
 }
 
 fn refuse_dependents(object: &Object, dependents: &[Arc<Object>]) -> Result<(), SqlError> {
+    let dependents: Vec<_> = dependents.iter().filter(|d| d.part_of != Some(object.oid)).collect();
     if dependents.is_empty() {
         return Ok(());
     }

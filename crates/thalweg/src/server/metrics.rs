@@ -4,6 +4,9 @@ use std::fmt::Write;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
+use thalweg_plan::Expectation;
+use thalweg_sql::server::Object;
+
 use super::Server;
 
 /// One line of a metric: its labels and value.
@@ -17,8 +20,27 @@ fn metric(out: &mut String, name: &str, kind: &str, help: &str, samples: &[Sampl
 }
 
 fn label(name: &str, value: &str) -> String {
-    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    format!("{{{name}=\"{value}\"}}")
+    labels(&[(name, value)])
+}
+
+fn labels(pairs: &[(&str, &str)]) -> String {
+    let escaped = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+    format!("{{{}}}", pairs.join(","))
+}
+
+fn violations(server: &Server) -> Vec<Sample> {
+    let objects = server.objects.load();
+    let of = |object: &Object| {
+        let all = object.source().map(|s| s.expectations().list.clone()).unwrap_or_default();
+        let relation = object.full_name();
+        let one = move |e: Expectation| {
+            let pairs = [("relation", relation.as_str()), ("expectation", &e.name), ("action", e.on.word())];
+            (labels(&pairs), e.counter.load(Ordering::Relaxed) as f64)
+        };
+        all.into_iter().map(one).collect::<Vec<_>>()
+    };
+    objects.all().flat_map(|object| of(object)).collect()
 }
 
 /// All of them.
@@ -49,5 +71,8 @@ pub(super) fn text(server: &Server) -> String {
     metric(&mut out, "thalweg_job_failed", "gauge", "1 when a job has stopped with an error.", &failed);
     let queued = by_job(&|r| r.queue.as_ref().map_or(0.0, |q| q.waiting_bytes() as f64));
     metric(&mut out, "thalweg_queue_bytes", "gauge", "Bytes that wait to be taken in, by job.", &queued);
+    let violations = violations(server);
+    let help = "Rows that violated an expectation.";
+    metric(&mut out, "thalweg_expectation_violations_total", "counter", help, &violations);
     out
 }

@@ -12,6 +12,8 @@ mod metrics;
 mod pool;
 mod read;
 mod roles;
+mod seal;
+mod secrets;
 mod session;
 mod settings;
 mod show;
@@ -83,6 +85,7 @@ pub struct Server {
     /// One statement that changes the catalog at a time; its log, if there is one.
     pub(crate) catalog: Mutex<Option<Log>>,
     pub(crate) data: Option<DataDirectory>,
+    pub(crate) seal: seal::Seal,
     progress: watch::Receiver<Epoch>,
     pub(crate) started: Instant,
     pub(crate) sessions: users::Sessions,
@@ -113,6 +116,7 @@ impl Server {
             objects: ArcSwap::default(),
             running: RwLock::default(),
             catalog: Mutex::new(None),
+            seal: seal::Seal::open(data.as_ref().map(|d| d.file("secrets.key")).as_deref())?,
             data,
             progress,
             started: Instant::now(),

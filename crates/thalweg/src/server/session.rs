@@ -127,6 +127,9 @@ impl Session {
             | StatementKind::CreateSource(_)
             | StatementKind::CreateView(_)
             | StatementKind::CreateSink(_)
+            | StatementKind::CreateSecret { .. }
+            | StatementKind::AlterSecret { .. }
+            | StatementKind::CreateConnection { .. }
             | StatementKind::CreateRole { .. }
             | StatementKind::AlterRole { .. }
             | StatementKind::Drop { .. }
@@ -152,6 +155,7 @@ impl Session {
                 self.objects().expect(name, &self.path())?;
                 Ok(Answer::Done("REFRESH MATERIALIZED VIEW".to_owned()))
             }
+            StatementKind::Replay { of, selection } => writes::replay(self, of, selection.as_ref()).await,
             StatementKind::Wait => {
                 ddl::wait(&self.server).await;
                 Ok(Answer::Done("WAIT".to_owned()))

@@ -123,14 +123,11 @@ pub(crate) fn show(
             let rows = session.settings.all().into_iter().filter(|(n, _)| matches(n, like));
             table(&["name", "setting", "description"], rows.map(|(n, v)| cells([&n, &v, ""])).collect(), "SHOW")
         }
-        "connections"
-        | "secrets"
-        | "functions"
-        | "subscriptions"
-        | "cursors"
-        | "subscription cursors"
-        | "cluster"
-        | "internal tables" => table(&["Name"], Vec::new(), "SHOW"),
+        "secrets" => listed(&|o| matches!(o.kind, Kind::Secret(_))),
+        "connections" => listed(&|o| matches!(o.kind, Kind::Connection(_))),
+        "functions" | "subscriptions" | "cursors" | "subscription cursors" | "cluster" | "internal tables" => {
+            table(&["Name"], Vec::new(), "SHOW")
+        }
         setting => show_setting(session, setting),
     }
 }

@@ -85,7 +85,7 @@ fn picture(session: &Session, objects: &Objects) -> Picture {
         schemas: schemas
             .map(|s| system::Schema { oid: oid(s.oid), name: s.name.clone(), owner: oid(s.owner) })
             .collect(),
-        relations: objects.all().map(|o| relation(session, objects, o)).collect(),
+        relations: objects.all().filter_map(|o| relation(session, objects, o)).collect(),
         users: users.collect(),
         settings: session
             .settings
@@ -115,12 +115,43 @@ fn picture(session: &Session, objects: &Objects) -> Picture {
             .flat_map(|o| o.depends.iter().map(|on| system::Depend { oid: oid(o.oid), on: oid(*on) }))
             .collect(),
         functions: Vec::new(),
-        secrets: Vec::new(),
+        secrets: objects.all().filter_map(|o| secret(objects, o)).collect(),
+        expectations: objects.all().flat_map(|o| expectations(o)).collect(),
     }
 }
 
-fn relation(session: &Session, objects: &Objects, object: &Object) -> system::Relation {
+/// A secret or connection; never what is in it.
+fn secret(objects: &Objects, object: &Object) -> Option<system::Secret> {
+    let connection = match &object.kind {
+        Kind::Secret(_) => None,
+        Kind::Connection(connection) => Some(connection.connector.clone()),
+        _ => return None,
+    };
+    let schema = objects.schema(&object.schema).map_or(system::PUBLIC_SCHEMA, |s| oid(s.oid));
+    Some(system::Secret {
+        oid: oid(object.oid),
+        schema,
+        name: object.name.clone(),
+        owner: oid(object.owner),
+        connection,
+    })
+}
+
+fn expectations(object: &Object) -> impl Iterator<Item = system::Expectation> {
+    let all = object.source().into_iter().flat_map(|source| source.expectations().list.iter().zip(source.checks()));
+    all.map(|(expectation, check)| system::Expectation {
+        relation: oid(object.oid),
+        name: expectation.name.to_string(),
+        check,
+        on_violation: expectation.on.word(),
+        violations: expectation.counter.load(std::sync::atomic::Ordering::Relaxed),
+    })
+}
+
+/// What can be listed as a relation.
+fn relation(session: &Session, objects: &Objects, object: &Object) -> Option<system::Relation> {
     let kind = match &object.kind {
+        Kind::Secret(_) | Kind::Connection(_) => return None,
         Kind::Table(_) => system::Kind::Table,
         Kind::Source(_) => system::Kind::Source,
         Kind::View => system::Kind::View,
@@ -165,7 +196,7 @@ fn relation(session: &Session, objects: &Objects, object: &Object) -> system::Re
         let parts = r.relations.first()?.at(session.server.engine.epoch());
         Some(parts.iter().map(|p| p.num_rows() as u64).sum())
     });
-    system::Relation {
+    Some(system::Relation {
         oid: oid(object.oid),
         schema: schema.map_or(system::PUBLIC_SCHEMA, |s| oid(s.oid)),
         name: object.name.clone(),
@@ -179,5 +210,5 @@ fn relation(session: &Session, objects: &Objects, object: &Object) -> system::Re
         index,
         privileges: privileges.collect(),
         connector,
-    }
+    })
 }

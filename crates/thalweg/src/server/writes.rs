@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
+use futures_util::TryStreamExt;
 use thalweg_core::{DeadLetter, SqlError, SqlState};
 use thalweg_runtime::live::JobId;
 use thalweg_serve::backend::{Answer, CopyLayout, IngestError, IngestTarget, Ingested};
@@ -63,13 +64,10 @@ async fn run_as(
         plan
     };
     let written = session.server.database.written(&plan, values, session.server.now()).await?;
-    if let Some(rows) = session.transaction.hold(table.oid, written.rows)? {
-        let tickets =
-            push(&session.server, vec![Push { running: Arc::clone(&running), rows, dead: Vec::new() }]).await?;
-        drop(turn);
-        if session.settings.is_on("rw_implicit_flush") {
-            visible(&session.server, &running, tickets[0]).await;
-        }
+    let mut pushes = held_back(session, &running, &table, written.rows)?;
+    pushes.extend(set_aside(session, written.aside)?);
+    if !pushes.is_empty() {
+        put(session, pushes, turn).await?;
     }
     match &plan.returning {
         None => Ok(Answer::Done(format!("{} {}", plan.tag(), written.count))),
@@ -84,6 +82,28 @@ async fn run_as(
             Ok(Answer::Rows { schema: query.schema, rows, tag: plan.tag() })
         }
     }
+}
+
+/// A push of rows, unless the transaction holds them back.
+fn held_back(
+    session: &mut Session,
+    running: &Arc<Running>,
+    table: &Object,
+    rows: RecordBatch,
+) -> Result<Vec<Push>, SqlError> {
+    let rows = session.transaction.hold(table.oid, rows)?;
+    Ok(rows.into_iter().map(|rows| Push { running: Arc::clone(running), rows, dead: Vec::new() }).collect())
+}
+
+/// As [`held_back`], for rows that go into a quarantine; says so.
+fn set_aside(session: &mut Session, aside: Option<(Oid, RecordBatch)>) -> Result<Vec<Push>, SqlError> {
+    let Some((oid, rows)) = aside else { return Ok(Vec::new()) };
+    let objects = session.objects();
+    let gone = || SqlError::new(SqlState::UNDEFINED_TABLE, "the quarantine was dropped");
+    let quarantine = objects.get(oid).ok_or_else(gone)?;
+    session.notice(format!("{} rows are set aside in {}", rows.num_rows(), quarantine.full_name()));
+    let running = running(&session.server, quarantine)?;
+    held_back(session, &running, quarantine, rows)
 }
 
 /// RETURNING reads nothing but the rows written.
@@ -283,16 +303,20 @@ pub(crate) async fn commit(session: &mut Session, pending: Vec<(Oid, RecordBatch
         })?;
         pushes.push(Push { running, rows, dead: Vec::new() });
     }
-    written(session, pushes).await
+    put(session, pushes, None).await
 }
 
-/// Hands in what belongs together and waits for it if the session is to see what it writes.
-async fn written(session: &mut Session, pushes: Vec<Push>) -> Result<(), SqlError> {
+/// Someone's turn at a table.
+type Turn = Option<tokio::sync::OwnedMutexGuard<()>>;
+
+/// Hands in what belongs together, ends the turn, and waits for the rows if the session is to see what it writes.
+async fn put(session: &mut Session, pushes: Vec<Push>, turn: Turn) -> Result<(), SqlError> {
     if pushes.is_empty() {
         return Ok(());
     }
     let running: Vec<Arc<Running>> = pushes.iter().map(|p| Arc::clone(&p.running)).collect();
     let tickets = push(&session.server, pushes).await?;
+    drop(turn);
     if session.settings.is_on("rw_implicit_flush") {
         for (running, ticket) in running.iter().zip(tickets) {
             visible(&session.server, running, ticket).await;
@@ -315,6 +339,49 @@ pub(crate) async fn truncate(session: &mut Session, truncate: &ast::Truncate) ->
         }
     }
     Ok(Answer::Done("TRUNCATE TABLE".to_owned()))
+}
+
+/// REPLAY QUARANTINE: what is as expected now leaves the quarantine for its relation, in one epoch.
+pub(crate) async fn replay(
+    session: &mut Session,
+    name: &ObjectName,
+    selection: Option<&ast::Expr>,
+) -> Result<Answer, SqlError> {
+    let objects = session.objects();
+    let table = Arc::clone(objects.expect(name, &session.path())?);
+    let quarantine = table.source().and_then(|s| objects.get(s.quarantine?));
+    let Some((quarantine, held)) = quarantine.and_then(|q| Some((Arc::clone(q), Arc::clone(q.source()?)))) else {
+        let message = format!("{} {} has no quarantine to replay", table.class(), table.name);
+        let hint = "Rows that are read from outside are judged each time they are read; rows that are handed in are \
+                    kept where an expectation says ON VIOLATION QUARANTINE.";
+        return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message).hint(hint));
+    };
+    allowed(session, &table, Privilege::Insert)?;
+    allowed(session, &quarantine, Privilege::Delete)?;
+    let (into, from) = (running(&session.server, &table)?, running(&session.server, &quarantine)?);
+    // Who reads what it changes goes alone, and after everything that was written before.
+    let turn = Some(Arc::clone(&from.turn).lock_owned().await);
+    visible(&session.server, &from, from.queue.as_ref().map_or(0, |q| q.last_ticket())).await;
+    let filter = selection.map_or_else(String::new, |e| format!(" WHERE {e}"));
+    let query = query_of(&format!("SELECT * FROM {}{filter}", quarantine.full_name()))?;
+    let Answer::Rows { rows, .. } = session.query(&query, &[], "REPLAY").await? else {
+        return Err(SqlError::new(SqlState::INTERNAL_ERROR, "a query without rows"));
+    };
+    let batches: Vec<RecordBatch> = rows.try_collect().await?;
+    let Some(first) = batches.first() else { return Ok(Answer::Done("REPLAY 0".to_owned())) };
+    let rows = arrow::compute::concat_batches(&first.schema(), &batches).map_err(thalweg_core::Error::from)?;
+    let replayed = session.server.database.replayed(&table, &held, &rows, session.server.now())?;
+    let mut pushes = held_back(session, &into, &table, replayed.rows)?;
+    pushes.extend(held_back(session, &from, &quarantine, replayed.taken)?);
+    put(session, pushes, turn).await?;
+    if replayed.left > 0 {
+        session.notice(format!(
+            "{} rows are still not as expected and stay in {}",
+            replayed.left,
+            quarantine.full_name()
+        ));
+    }
+    Ok(Answer::Done(format!("REPLAY {}", replayed.count)))
 }
 
 /// COPY.
@@ -442,11 +509,10 @@ pub(crate) async fn copy_done(session: &mut Session) -> Result<u64, SqlError> {
     for rows in &batches {
         let written = session.server.database.handed(&table, &columns, rows, session.server.now())?;
         count += written.count;
-        if let Some(rows) = session.transaction.hold(table.oid, written.rows)? {
-            pushes.push(Push { running: Arc::clone(&running), rows, dead: Vec::new() });
-        }
+        pushes.extend(held_back(session, &running, &table, written.rows)?);
+        pushes.extend(set_aside(session, written.aside)?);
     }
-    written(session, pushes).await?;
+    put(session, pushes, None).await?;
     Ok(count)
 }
 
@@ -488,6 +554,15 @@ pub(crate) async fn ingest(
         writes.push(session.server.database.handed(object, &columns, &batch, now).map_err(refused)?);
     }
     let count = writes.iter().map(|w| w.count).sum();
+    let aside: Vec<Push> = writes
+        .iter_mut()
+        .map(|w| set_aside(session, w.aside.take()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(refused)?
+        .into_iter()
+        .flatten()
+        .collect();
+    let rows_aside = aside.iter().map(|p| p.rows.num_rows() as u64).sum();
     let batches: Vec<RecordBatch> = writes.into_iter().map(|w| w.rows).collect();
     let all = match batches.first() {
         Some(first) => arrow::compute::concat_batches(&first.schema(), &batches),
@@ -496,8 +571,10 @@ pub(crate) async fn ingest(
         )),
     };
     let all = all.map_err(|e| refused(thalweg_core::Error::from(e).into()))?;
-    match hand_in(&session.server, &[Push { running, rows: all, dead }]).map_err(refused)? {
-        Some(_) => Ok(Ingested { rows: count, set_aside: 0 }),
+    let mut pushes = vec![Push { running, rows: all, dead }];
+    pushes.extend(aside);
+    match hand_in(&session.server, &pushes).map_err(refused)? {
+        Some(_) => Ok(Ingested { rows: count, set_aside: rows_aside }),
         None => Err(IngestError::Busy { retry_after_ms: RETRY_AFTER_MS }),
     }
 }

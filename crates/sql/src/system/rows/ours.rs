@@ -5,7 +5,7 @@ use super::{Row, row};
 use crate::system::cell::Cell;
 use crate::system::columns;
 use crate::system::definition;
-use crate::system::picture::{Kind, OWNER, Oid, Relation, Secret};
+use crate::system::picture::{Expectation, Kind, OWNER, Oid, Relation, Secret};
 use crate::system::privileges::acl;
 use crate::system::scope::{IndexEntry, Scope};
 use crate::system::types;
@@ -38,6 +38,7 @@ pub(super) fn rows(scope: &Scope, name: &str, rw: bool) -> Vec<Row> {
         "table_stats" => scope.relations().filter(|r| r.rows.is_some()).map(stats).collect(),
         "streaming_jobs" => scope.relations().filter(|r| is_streaming(r.kind)).map(|r| job(scope, r)).collect(),
         "settings" => settings(scope),
+        "expectations" => scope.picture.expectations.iter().filter_map(|e| expectation(scope, e)).collect(),
         "sessions" => sessions(scope),
         "recovery_info" => vec![row! { "id" => 1, "state" => "RUNNING" }],
         _ => Vec::new(),
@@ -190,6 +191,16 @@ fn functions(scope: &Scope, rw: bool) -> Vec<Row> {
         row
     });
     rows.collect()
+}
+
+fn expectation(scope: &Scope, expectation: &Expectation) -> Option<Row> {
+    let relation = scope.relations().find(|relation| relation.oid == expectation.relation)?;
+    Some(row! {
+        "relation_id" => relation.oid, "schema_name" => scope.schema_name(relation.schema),
+        "relation_name" => relation.name.as_str(), "name" => expectation.name.as_str(),
+        "check" => expectation.check.as_str(), "on_violation" => expectation.on_violation,
+        "violations" => i64::try_from(expectation.violations).unwrap_or(i64::MAX),
+    })
 }
 
 fn secrets(scope: &Scope, connections: bool) -> Vec<Row> {

@@ -181,6 +181,13 @@ pub(super) fn picture() -> Picture {
             owner: OWNER,
             connection: None,
         }],
+        expectations: vec![Expectation {
+            relation: 16384,
+            name: "positive".to_owned(),
+            check: "amount > 0".to_owned(),
+            on_violation: "QUARANTINE",
+            violations: 2,
+        }],
     }
 }
 

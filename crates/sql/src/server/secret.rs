@@ -1,0 +1,148 @@
+//! CREATE SECRET and CREATE CONNECTION, and statements' texts with every secret masked. It must not know how secrets are
+//! kept.
+
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use thalweg_core::{Options, Secret};
+
+use super::statement::{Parsed, StatementKind, object, offset};
+use crate::parse::{is_word, parse_options, take_word};
+
+/// The value of a secret in its statement.
+#[derive(Clone, Debug)]
+pub enum SecretValue {
+    /// As a user writes it.
+    Clear(Secret),
+    /// As the catalog's log holds it.
+    Sealed(String),
+}
+
+/// What follows CREATE or ALTER: SECRET or CONNECTION; `None` when it is neither.
+pub(super) fn secret_or_connection(p: &mut Parser, alter: bool) -> Parsed<Option<StatementKind>> {
+    let secret = is_word(p.peek_nth_token_ref(1), "SECRET");
+    if !secret && (alter || !is_word(p.peek_nth_token_ref(1), "CONNECTION")) {
+        return Ok(None);
+    }
+    p.next_token();
+    p.next_token();
+    let if_not_exists = !alter && p.parse_keywords(&[Keyword::IF, Keyword::NOT, Keyword::EXISTS]);
+    let name = object(p)?;
+    if alter && !(is_word(&p.peek_token(), "WITH") || is_word(&p.peek_token(), "AS")) {
+        // RENAME TO and the like are those of every object.
+        return Ok(None);
+    }
+    let options = if p.parse_keyword(Keyword::WITH) { parse_options(p)? } else { Vec::new() };
+    if !secret {
+        return Ok(Some(StatementKind::CreateConnection { name, if_not_exists, options: Options::written(options) }));
+    }
+    let mut options = Options::written(options);
+    let backend = options.take("backend").unwrap_or_else(|| "meta".to_owned());
+    if backend != "meta" {
+        return p.expected("backend = 'meta': secrets are kept, sealed, in the catalog", p.peek_token());
+    }
+    p.expect_keyword(Keyword::AS)?;
+    let sealed = take_word(p, "SEALED");
+    let text = p.parse_literal_string()?;
+    let value = if sealed { SecretValue::Sealed(text) } else { SecretValue::Clear(Secret::new(text)) };
+    Ok(Some(if alter {
+        StatementKind::AlterSecret { name, value }
+    } else {
+        StatementKind::CreateSecret { name, if_not_exists, value }
+    }))
+}
+
+/// Words in the name of an option or setting whose value is nobody's business.
+const SENSITIVE: [&str; 6] = ["password", "secret", "token", "credential", "private", "access.key"];
+
+/// `text` with `'***'` in the place of every password and secret: of options whose names say so, of `PASSWORD '…'`, of
+/// `CREATE SECRET … AS '…'`. A text that cannot be read is hidden as a whole if it may hold one.
+pub fn masked(text: &str) -> String {
+    let lower = text.to_lowercase();
+    if !SENSITIVE.iter().any(|word| lower.contains(word)) {
+        return text.to_owned();
+    }
+    let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location() else {
+        return format!("'{}'", Secret::MASK);
+    };
+    let words: Vec<&TokenWithSpan> = tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).collect();
+    let mut out = String::new();
+    let mut from = 0;
+    for (i, token) in words.iter().enumerate() {
+        if is_text(&token.token) && is_secret(&words, i) {
+            out.push_str(text.get(from..offset(text, token.span.start)).unwrap_or_default());
+            out.push_str(&format!("'{}'", Secret::MASK));
+            from = offset(text, token.span.end);
+        }
+    }
+    out.push_str(text.get(from..).unwrap_or_default());
+    out
+}
+
+fn is_text(token: &Token) -> bool {
+    matches!(
+        token,
+        Token::SingleQuotedString(_)
+            | Token::EscapedStringLiteral(_)
+            | Token::UnicodeStringLiteral(_)
+            | Token::NationalStringLiteral(_)
+            | Token::DollarQuotedString(_)
+            | Token::Number(..)
+    )
+}
+
+/// Whether the literal at `i` belongs to a name that says it is secret.
+fn is_secret(words: &[&TokenWithSpan], i: usize) -> bool {
+    let statement = words[..i].iter().rposition(|t| t.token == Token::SemiColon).map_or(0, |s| s + 1);
+    let before = &words[statement..i];
+    let is = |t: Option<&&TokenWithSpan>, word: &str| t.is_some_and(|t| is_word(t, word));
+    let of_secret = is(before.get(1), "SECRET") && (is(before.first(), "CREATE") || is(before.first(), "ALTER"));
+    if of_secret && !before.last().is_some_and(|t| t.token == Token::Eq) {
+        return true;
+    }
+    let mut name = String::new();
+    for token in before.iter().rev() {
+        match &token.token {
+            Token::Eq if name.is_empty() => {}
+            Token::Word(word) => name.insert_str(0, &word.value),
+            Token::SingleQuotedString(text) => name.insert_str(0, text),
+            Token::Period => name.insert(0, '.'),
+            Token::Minus => name.insert(0, '-'),
+            _ => break,
+        }
+    }
+    let name = name.to_lowercase();
+    SENSITIVE.iter().any(|word| name.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::masked;
+
+    #[test]
+    fn every_secret_is_masked_and_nothing_else() {
+        let same = "SELECT password FROM t WHERE a = 'b'";
+        assert_eq!(masked(same), same);
+        let cases = [
+            ("ALTER USER a PASSWORD 'canary'", "ALTER USER a PASSWORD '***'"),
+            (
+                "CREATE ROLE a WITH LOGIN ENCRYPTED PASSWORD E'can\\'ary'",
+                "CREATE ROLE a WITH LOGIN ENCRYPTED PASSWORD '***'",
+            ),
+            ("CREATE SECRET s WITH (backend = 'meta') AS 'canary'", "CREATE SECRET s WITH (backend = 'meta') AS '***'"),
+            (
+                "CREATE SOURCE s (a INT) WITH (topic = 'x', properties.sasl.password = 'canary', a = 'b')",
+                "CREATE SOURCE s (a INT) WITH (topic = 'x', properties.sasl.password = '***', a = 'b')",
+            ),
+            (
+                "CREATE SINK s FROM v WITH ('s3.secret-access-key' = 'canary')",
+                "CREATE SINK s FROM v WITH ('s3.secret-access-key' = '***')",
+            ),
+            ("CREATE USER a PASSWORD 'canary", "'***'"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(masked(text), expected);
+        }
+    }
+}
