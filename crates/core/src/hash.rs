@@ -17,6 +17,11 @@ pub const VNODES: usize = 256;
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 const NULL: u64 = 0xa076_1d64_78bd_642f;
 
+/// The hash of some bytes, the same for ever.
+pub fn hash_bytes(bytes: &[u8]) -> u64 {
+    xxh3_64(bytes)
+}
+
 /// The virtual node of a hash: bits that the hash tables of the operators do not use first.
 #[inline]
 pub fn vnode(hash: u64) -> u8 {

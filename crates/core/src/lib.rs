@@ -20,7 +20,7 @@ mod watermark;
 pub use delta::DeltaBatch;
 pub use epoch::{Epoch, EpochHeader, SourceId, SourceProgress};
 pub use error::{Error, Result};
-pub use hash::{VNODES, hash_columns, vnode};
+pub use hash::{VNODES, hash_bytes, hash_columns, vnode};
 pub use options::{OptionValue, Options, nearest};
 pub use secret::Secret;
 pub use sink::{EpochRows, EpochSink, Incarnation, Sink, SinkError};

@@ -242,7 +242,11 @@ impl Operator for Collect {
         let mut columns = all.rows.columns().to_vec();
         columns.push(Arc::new(all.weights_array()));
         let upserts = RecordBatch::try_new(layout, columns)?;
-        Ok(vec![StateTable { name: "rows", upserts, deletes: None }])
+        Ok(vec![StateTable { name: "rows".into(), upserts, deletes: None }])
+    }
+
+    fn save_all(&mut self) {
+        self.unsaved = None;
     }
 
     fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {

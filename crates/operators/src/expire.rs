@@ -60,6 +60,10 @@ impl Operator for Expire {
         self.rows.snapshot()
     }
 
+    fn save_all(&mut self) {
+        self.rows.save_all();
+    }
+
     fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
         self.rows.restore(deltas, keep)
     }

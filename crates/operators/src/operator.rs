@@ -1,6 +1,8 @@
 //! The shape of every operator and its state on the way to and from a checkpoint.
 //! It must not know Timely, threads, files or clocks.
 
+use std::borrow::Cow;
+
 use arrow::array::RecordBatch;
 use thalweg_core::{DeltaBatch, EpochHeader, Result, vnode};
 
@@ -28,6 +30,9 @@ pub trait Operator {
     fn snapshot(&mut self) -> Result<Vec<StateTable>> {
         Ok(Vec::new())
     }
+
+    /// Makes the next snapshot one of the whole state, as if none had been taken.
+    fn save_all(&mut self) {}
 
     /// Rebuilds state into a fresh operator from deltas in the order in which they were taken, of any number of former
     /// workers, keeping only the keys whose vnode `keep` accepts.
@@ -74,7 +79,7 @@ impl Output {
 #[derive(Clone, Debug)]
 pub struct StateTable {
     /// The table's name within the operator.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Rows to insert or overwrite, by the operator's own layout.
     pub upserts: RecordBatch,
     /// Keys to remove, if any.

@@ -159,6 +159,10 @@ impl Operator for Table {
         self.saved.snapshot(&mut self.store)
     }
 
+    fn save_all(&mut self) {
+        self.saved.forget(&mut self.store);
+    }
+
     fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
         let columns = self.saved.restore(deltas, &self.key, keep)?;
         let count = columns.first().map_or(0, |c| c.len());

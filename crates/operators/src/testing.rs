@@ -295,6 +295,13 @@ impl Check<'_> {
                     saved.push(worker.snapshot().expect("snapshots"));
                 }
             }
+            if rng.one_in(5) {
+                saved.clear();
+                for worker in &mut workers {
+                    worker.save_all();
+                    saved.push(worker.snapshot().expect("snapshots"));
+                }
+            }
             if i + 1 < steps.len() && rng.one_in(3) {
                 for worker in &mut workers {
                     saved.push(worker.snapshot().expect("snapshots"));

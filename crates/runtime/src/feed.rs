@@ -44,6 +44,7 @@ pub(crate) struct FeedSource {
 }
 
 impl FeedSource {
+    /// Rows below `floor` are late from the start.
     pub fn new(
         spec: SourceSpec,
         source: Arc<dyn Source>,
@@ -51,8 +52,9 @@ impl FeedSource {
         rows: Input,
         dead: Option<Input>,
         index: usize,
+        floor: Watermark,
     ) -> Self {
-        let (partitions, finished, ended, floor) = (VecDeque::new(), Vec::new(), false, Watermark::START);
+        let (partitions, finished, ended) = (VecDeque::new(), Vec::new(), false);
         Self { spec, source, queue, rows, dead, index, partitions, finished, ended, floor }
     }
 
@@ -63,8 +65,8 @@ impl FeedSource {
             self.queue.discover(self.source.as_ref())?;
         }
         while !bounded || self.partitions.is_empty() {
-            let Some(split) = self.queue.take() else { break };
-            let reader = self.source.open(&split, Offset::default())?;
+            let Some((split, from)) = self.queue.take() else { break };
+            let reader = self.source.open(&split, from)?;
             let delay = self.spec.watermark.map_or(0, |w| w.delay);
             self.partitions.push_back(Partition::new(split, reader, delay));
         }

@@ -20,6 +20,7 @@ mod machine;
 mod partition;
 mod render;
 mod run;
+mod save;
 mod shell;
 mod sink;
 mod splits;

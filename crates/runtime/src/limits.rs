@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use thalweg_core::Epoch;
+
 use crate::machine::memory_bytes;
 
 /// When the coordinator seals an epoch: at the first limit reached, or at once when the input pauses.
@@ -81,6 +83,10 @@ pub struct RunConfig {
     pub batch_rows: usize,
     /// Bytes of operators' state and of input in work, of all workers together; a run that needs more is stopped.
     pub memory_limit_bytes: usize,
+    /// Time between two checkpoints of a long-lived engine, at least; `None` takes none.
+    pub checkpoint_interval: Option<Duration>,
+    /// Epochs of a long-lived engine begin with this one, or with the clock's microseconds if that is later.
+    pub first_epoch: Epoch,
 }
 
 impl Default for RunConfig {
@@ -93,6 +99,8 @@ impl Default for RunConfig {
             batch_rows: 8192,
             // The rest is for what is not state: code, buffers of readers and writers, a table that is being doubled.
             memory_limit_bytes: memory_bytes().map_or(usize::MAX, |bytes| bytes / 5 * 4),
+            checkpoint_interval: None,
+            first_epoch: Epoch(0),
         }
     }
 }

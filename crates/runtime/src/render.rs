@@ -12,6 +12,7 @@ use timely::dataflow::{ProbeHandle, Scope};
 
 use crate::budget::{Budget, Gauge};
 use crate::feed::Input;
+use crate::save::SavedJob;
 use crate::shell::{Context, Deltas, Route, install};
 
 /// The inputs of a rendered plan, by source: rows and, if read, rejects; and one that only keeps time.
@@ -21,7 +22,8 @@ pub(crate) struct Rendered {
     pub probe: ProbeHandle<u64>,
 }
 
-/// Builds the dataflow in `scope`. `sinks` are this worker's last operators, in the plan's order.
+/// Builds the dataflow in `scope`. `sinks` are this worker's last operators, in the plan's order. Operators begin with the
+/// state of `restored`, if there is one.
 pub(crate) fn render<'scope>(
     scope: Scope<'scope, u64>,
     plan: &Plan,
@@ -29,6 +31,7 @@ pub(crate) fn render<'scope>(
     worker: WorkerInfo,
     context: &Context,
     budget: &Arc<Budget>,
+    restored: Option<&SavedJob>,
 ) -> Result<Rendered> {
     let mut rows: Vec<Input> = plan.sources.iter().map(|_| Input::new_with_builder()).collect();
     let mut dead: Vec<Option<Input>> = plan.sources.iter().map(|s| s.dead_used.then(Input::new_with_builder)).collect();
@@ -44,8 +47,8 @@ pub(crate) fn render<'scope>(
             Operation::Scan { source } => row_streams[source.0].clone(),
             Operation::Dead { source } => dead_streams[source.0].clone(),
             Operation::Values { rows } => {
-                let operator = Box::new(Values(Some(rows.clone()).filter(|_| worker.index == 0)));
-                install(scope, "Values", operator, vec![(time.clone(), Route::Local)], context.clone(), None)
+                let operator = Box::new(Values(Some(rows.clone()).filter(|_| worker.index == 0 && restored.is_none())));
+                install(scope, "Values", operator, vec![(time.clone(), Route::Local)], context.clone(), None, None)
             }
             Operation::Union => {
                 let inputs: Vec<Deltas> = node.inputs.iter().map(|id| rendering.stream(*id)).collect();
@@ -55,18 +58,21 @@ pub(crate) fn render<'scope>(
             Operation::Exchange { .. } => rendering.streams[&node.inputs[0]].clone(),
             operation => {
                 let properties: Vec<_> = node.inputs.iter().map(|id| &plan.node(*id).properties).collect();
-                let operator = thalweg_operators::build(operation, &properties, &node.properties, worker)?;
+                let mut operator = thalweg_operators::build(operation, &properties, &node.properties, worker)?;
+                restored.map_or(Ok(()), |r| r.restore(operator.as_mut(), i, worker.index, worker.peers))?;
                 let inputs = node.inputs.iter().map(|id| rendering.input(*id)).collect();
                 let gauge = Gauge::new(budget, worker.index, NodeId(i));
-                install(scope, &format!("node {i}"), operator, inputs, context.clone(), Some(gauge))
+                install(scope, &format!("node {i}"), operator, inputs, context.clone(), Some(gauge), Some(i))
             }
         };
         rendering.streams.insert(NodeId(i), stream);
     }
     let probe = ProbeHandle::new();
-    for (node, operator) in plan.sinks.iter().zip(sinks) {
+    for (i, (node, mut operator)) in plan.sinks.iter().zip(sinks).enumerate() {
+        let slot = plan.nodes.len() + i;
+        restored.map_or(Ok(()), |r| r.restore(operator.as_mut(), slot, worker.index, worker.peers))?;
         let input = rendering.input(node.input);
-        install(scope, &node.spec.name, operator, vec![input], context.clone(), None).probe_with(&probe);
+        install(scope, &node.spec.name, operator, vec![input], context.clone(), None, Some(slot)).probe_with(&probe);
     }
     Ok(Rendered { inputs: rows.into_iter().zip(dead).collect(), clock, probe })
 }
@@ -93,7 +99,8 @@ impl<'scope> Rendering<'_, 'scope> {
         match self.input(id) {
             (stream, Route::Local) => stream,
             exchanged => {
-                install(self.scope, "Exchange", Box::new(Forward), vec![exchanged], self.context.clone(), None)
+                let forward = Box::new(Forward);
+                install(self.scope, "Exchange", forward, vec![exchanged], self.context.clone(), None, None)
             }
         }
     }

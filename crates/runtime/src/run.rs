@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use thalweg_core::{Epoch, Error, Result, Sink, Source};
+use thalweg_core::{Epoch, Error, Result, Sink, Source, Watermark};
 use thalweg_operators::{Operator, WorkerInfo};
 use thalweg_plan::Plan;
 use timely::WorkerConfig;
@@ -122,11 +122,13 @@ impl<'a> Driver<'a> {
             })
             .collect::<Result<Vec<_>>>()?;
         let headers = Headers::default();
-        let context = Context { headers: headers.clone(), failure: shared.failure.clone(), start: 0 };
-        let rendered = worker.dataflow(|scope| render(scope, &shared.plan, sinks, info, &context, &shared.budget))?;
+        let context = Context { headers: headers.clone(), failure: shared.failure.clone(), start: 0, saver: None };
+        let rendered =
+            worker.dataflow(|scope| render(scope, &shared.plan, sinks, info, &context, &shared.budget, None))?;
         let feeds = rendered.inputs.into_iter().enumerate().map(|(i, (rows, dead))| {
             let spec = shared.plan.sources[i].clone();
-            FeedSource::new(spec, Arc::clone(&shared.sources[i]), Arc::clone(&shared.queues[i]), rows, dead, i)
+            let (source, queue) = (Arc::clone(&shared.sources[i]), Arc::clone(&shared.queues[i]));
+            FeedSource::new(spec, source, queue, rows, dead, i, Watermark::START)
         });
         let feed = Feed::new(feeds.collect(), Arc::clone(&shared.stats));
         let (clock, probe) = (Some(rendered.clock), rendered.probe);

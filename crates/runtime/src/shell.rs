@@ -22,6 +22,7 @@ use crate::budget::Gauge;
 use crate::container::Chunk;
 use crate::exchange::ByKey;
 use crate::headers::Headers;
+use crate::save::Saver;
 
 pub(crate) type Deltas<'scope> = Stream<'scope, u64, Chunk>;
 
@@ -68,6 +69,8 @@ pub(crate) struct Context {
     pub failure: Failure,
     /// The first epoch.
     pub start: u64,
+    /// Where operators save what changed of their state, if it is kept.
+    pub saver: Option<Saver>,
 }
 
 /// The epoch-keeping half of a shell, free of Timely's types.
@@ -79,6 +82,8 @@ struct EpochKeeper {
     out: Output,
     /// Where its state is published, if it may have any.
     gauge: Option<Gauge>,
+    /// Where its state is saved, and under which number.
+    saver: Option<(Saver, usize)>,
 }
 
 impl EpochKeeper {
@@ -97,6 +102,9 @@ impl EpochKeeper {
             .get(Epoch(self.open))
             .ok_or_else(|| Error::Internal(format!("epoch {} completed without a header", self.open)))?;
         self.operator.on_epoch(&header, &mut self.out)?;
+        if let Some((saver, slot)) = self.saver.as_ref().filter(|_| header.checkpoint) {
+            saver.save(*slot, self.operator.snapshot()?);
+        }
         self.publish(true);
         Ok(())
     }
@@ -116,7 +124,8 @@ impl EpochKeeper {
     }
 }
 
-/// Puts `operator` into the dataflow. `gauge` is where it publishes its state, if it may have any.
+/// Puts `operator` into the dataflow. `gauge` is where it publishes its state, if it may have any; `slot` is the number
+/// under which that is saved.
 pub(crate) fn install<'scope>(
     scope: Scope<'scope, u64>,
     name: &str,
@@ -124,6 +133,7 @@ pub(crate) fn install<'scope>(
     inputs: Vec<(Deltas<'scope>, Route)>,
     context: Context,
     gauge: Option<Gauge>,
+    slot: Option<usize>,
 ) -> Deltas<'scope> {
     let mut builder = OperatorBuilder::new(name.to_owned(), scope);
     type Puller = Box<dyn FnMut(&mut dyn FnMut(u64, DeltaBatch))>;
@@ -148,8 +158,9 @@ pub(crate) fn install<'scope>(
         if let Some(capability) = &mut capability {
             capability.downgrade(&context.start);
         }
+        let saver = context.saver.clone().zip(slot);
         let mut keeper =
-            EpochKeeper { operator, open: context.start, early: BTreeMap::new(), out: Output::default(), gauge };
+            EpochKeeper { operator, open: context.start, early: BTreeMap::new(), out: Output::default(), gauge, saver };
         let result = Rc::new(RefCell::new(Ok(())));
         move |frontiers| {
             if context.failure.is_set() {

@@ -1,11 +1,11 @@
 //! The splits of a source that no worker has begun, shared by the workers of a process.
 //! It must not know how a split is read.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use thalweg_core::{Result, Source, Split, Watermark};
+use thalweg_core::{Offset, Result, Source, Split, Watermark};
 
 /// How often an unbounded source is asked for new splits.
 const DISCOVERY: Duration = Duration::from_millis(500);
@@ -18,6 +18,8 @@ pub(crate) struct SplitQueue {
 
 #[derive(Debug)]
 struct State {
+    /// Where to go on with splits that were read before.
+    offsets: BTreeMap<Arc<str>, Offset>,
     waiting: VecDeque<Split>,
     known: HashSet<Arc<str>>,
     listed: Instant,
@@ -25,16 +27,25 @@ struct State {
 
 impl SplitQueue {
     pub fn new(splits: Vec<Split>) -> Self {
+        Self::resumed(splits, BTreeMap::new())
+    }
+
+    /// Splits that were read up to `offsets` before.
+    pub fn resumed(splits: Vec<Split>, offsets: BTreeMap<Arc<str>, Offset>) -> Self {
         let known = splits.iter().map(|s| Arc::clone(&s.id)).collect();
-        Self { state: Mutex::new(State { waiting: splits.into(), known, listed: Instant::now() }) }
+        Self { state: Mutex::new(State { offsets, waiting: splits.into(), known, listed: Instant::now() }) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn take(&self) -> Option<Split> {
-        self.lock().waiting.pop_front()
+    /// The next split, and where to begin.
+    pub fn take(&self) -> Option<(Split, Offset)> {
+        let mut state = self.lock();
+        let split = state.waiting.pop_front()?;
+        let from = state.offsets.get(&split.id).copied().unwrap_or_default();
+        Some((split, from))
     }
 
     /// Looks for splits that have come since the last look: new files, new partitions.

@@ -83,7 +83,7 @@ impl Bench {
         let is_relation = matches!(input, JobInput::Relation(_));
         let plan = passing(name, is_relation);
         let outputs = vec![JobOutput::Relation(Arc::clone(&relation))];
-        let job = self.engine.add(JobSpec { name: name.to_owned(), plan, inputs: vec![input], outputs });
+        let job = self.engine.add(JobSpec { name: name.to_owned(), plan, inputs: vec![input], outputs, durable: None });
         let job = job.expect("it is added");
         self.wait(name, || {
             assert_eq!(job.error(), None, "{name} has failed");
@@ -233,7 +233,10 @@ fn a_panic_in_one_job_stops_that_job_alone() {
     let inputs = vec![JobInput::Relation(Arc::clone(&relation))];
     let outputs = vec![JobOutput::Sink(Arc::new(|_| Ok(Box::new(Broken))))];
     let plan = passing("breaks", true);
-    let broken = bench.engine.add(JobSpec { name: "breaks".to_owned(), plan, inputs, outputs }).expect("it is added");
+    let broken = bench
+        .engine
+        .add(JobSpec { name: "breaks".to_owned(), plan, inputs, outputs, durable: None })
+        .expect("it is added");
     bench.wait("the sink", || bench.engine.is_ready(&broken));
     bench.push(&job, &queue, &[1]);
     bench.wait("its end", || broken.state() == JobState::Failed);

@@ -248,6 +248,11 @@ impl Calls {
         Ok(tables)
     }
 
+    /// The next snapshot holds all values.
+    pub(crate) fn save_all(&mut self) {
+        self.values.iter_mut().for_each(Values::save_all);
+    }
+
     /// Applies a saved change of a value table. The groups and their cells were restored before.
     pub(crate) fn restore(&mut self, keys: &KeyTable, state: &StateTable) -> Result<()> {
         let Some(values) = self.values.iter_mut().find(|v| v.name == state.name) else {

@@ -75,6 +75,11 @@ impl RowBag {
         self.values.snapshot(keys)
     }
 
+    /// The next snapshot holds every row.
+    pub(crate) fn save_all(&mut self) {
+        self.values.save_all();
+    }
+
     /// Applies a saved change, for the groups that `keys` knows.
     pub(crate) fn restore(&mut self, keys: &KeyTable, state: &StateTable) -> Result<()> {
         self.values.restore(keys, state, &[false], &mut |_, _| Ok(()))

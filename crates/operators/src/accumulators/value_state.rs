@@ -43,7 +43,17 @@ impl Values {
             self.flags[*entry as usize] = SAVED;
         }
         let deletes = if gone.is_empty() { None } else { Some(state_batch(concat_all(&gone)?)?) };
-        Ok(Some(StateTable { name: self.name, upserts: state_batch(columns)?, deletes }))
+        Ok(Some(StateTable { name: self.name.into(), upserts: state_batch(columns)?, deletes }))
+    }
+
+    /// The next snapshot holds every entry.
+    pub(super) fn save_all(&mut self) {
+        self.gone.clear();
+        for entry in 0..self.flags.len() {
+            if !self.is_empty_entry(entry) {
+                self.flags[entry] = DIRTY;
+            }
+        }
     }
 
     /// Applies a saved change to groups that `keys` knows; rows of other groups belong to other workers.

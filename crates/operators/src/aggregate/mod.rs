@@ -109,6 +109,12 @@ impl Operator for Aggregate {
         }
     }
 
+    fn save_all(&mut self) {
+        if let Phase::Keyed(keyed) = &mut self.phase {
+            keyed.save_all();
+        }
+    }
+
     fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
         match &mut self.phase {
             Phase::Keyed(keyed) => keyed.restore(deltas, keep),

@@ -29,12 +29,20 @@ impl Keyed {
         columns.push(Arc::new(Int64Array::from_iter_values(dirty.iter().map(rows))));
         columns.extend(self.calls.state(&dirty)?);
         let deletes = if gone.is_empty() { None } else { Some(state_batch(concat_all(&gone)?)?) };
-        let mut tables = vec![StateTable { name: GROUPS, upserts: state_batch(columns)?, deletes }];
+        let mut tables = vec![StateTable { name: GROUPS.into(), upserts: state_batch(columns)?, deletes }];
         tables.extend(self.calls.snapshot(&self.table)?);
         for group in dirty {
             self.flags[group as usize] = self.flags[group as usize] & !DIRTY | SAVED;
         }
         Ok(tables)
+    }
+
+    pub(super) fn save_all(&mut self) {
+        self.gone.clear();
+        for flags in self.flags.iter_mut().filter(|f| **f & LIVE != 0) {
+            *flags = *flags & !SAVED | DIRTY;
+        }
+        self.calls.save_all();
     }
 
     pub(super) fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {

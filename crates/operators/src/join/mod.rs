@@ -263,6 +263,10 @@ impl Operator for Join {
         Ok([left.snapshot()?, right.snapshot()?].into_iter().flatten().collect())
     }
 
+    fn save_all(&mut self) {
+        self.sides.iter_mut().for_each(Side::save_all);
+    }
+
     fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
         self.sides.iter_mut().try_for_each(|side| side.restore(deltas, keep))
     }

@@ -63,7 +63,13 @@ impl Side {
             return Ok(None);
         }
         let upserts = concat_batches(&layout(&self.schema), &batches)?;
-        Ok(Some(StateTable { name: self.name, upserts, deletes: None }))
+        Ok(Some(StateTable { name: self.name.into(), upserts, deletes: None }))
+    }
+
+    /// The next snapshot holds every row.
+    pub(super) fn save_all(&mut self) {
+        self.saved.batches.clear();
+        self.store.mark_all(SAVED | CHANGED, false);
     }
 
     /// Rebuilds the side from the snapshots of its table.

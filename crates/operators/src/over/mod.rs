@@ -67,6 +67,10 @@ impl Operator for Over {
         self.inner.snapshot()
     }
 
+    fn save_all(&mut self) {
+        self.inner.save_all();
+    }
+
     fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
         self.inner.restore(deltas, keep)
     }

@@ -332,6 +332,10 @@ impl<K: SortKey> Operator for Partitions<K> {
         self.saved.snapshot(&mut self.store)
     }
 
+    fn save_all(&mut self) {
+        self.saved.forget(&mut self.store);
+    }
+
     fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
         let columns = self.saved.restore(deltas, &self.placement, keep)?;
         let Some(arrival) = columns.last() else { return Ok(()) };

@@ -280,6 +280,10 @@ impl Changing {
         Ok(self.bag.snapshot(&self.table)?.into_iter().collect())
     }
 
+    pub(super) fn save_all(&mut self) {
+        self.bag.save_all();
+    }
+
     pub(super) fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
         let width = self.table.types().len();
         for table in deltas.iter().flatten() {

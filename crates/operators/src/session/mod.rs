@@ -103,6 +103,13 @@ impl Operator for Session {
         }
     }
 
+    fn save_all(&mut self) {
+        match &mut self.kept {
+            Kept::Open(open) => open.save_all(),
+            Kept::Rows(rows) => rows.save_all(),
+        }
+    }
+
     fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
         match &mut self.kept {
             Kept::Open(open) => open.restore(deltas, keep),

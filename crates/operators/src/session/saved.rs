@@ -39,7 +39,15 @@ impl Open {
         columns.push(Arc::new(Int64Array::from_iter_values(spans().map(|s| s.last))));
         columns.extend(self.calls.state(&sessions)?);
         let deletes = if gone.is_empty() { None } else { Some(state_batch(concat_all(&gone)?)?) };
-        Ok(vec![StateTable { name: SESSIONS, upserts: state_batch(columns)?, deletes }])
+        Ok(vec![StateTable { name: SESSIONS.into(), upserts: state_batch(columns)?, deletes }])
+    }
+
+    pub(super) fn save_all(&mut self) {
+        self.gone.clear();
+        for key in &mut self.keys {
+            key.dirty = key.head != NONE;
+            key.saved = false;
+        }
     }
 
     pub(super) fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {

@@ -176,6 +176,13 @@ impl RowStore {
         *flags = if on { *flags | flag } else { *flags & !flag };
     }
 
+    /// As [`RowStore::mark`], for every row.
+    pub(crate) fn mark_all(&mut self, flag: u8, on: bool) {
+        for flags in self.segments.iter_mut().flat_map(|s| &mut s.flags) {
+            *flags = if on { *flags | flag } else { *flags & !flag };
+        }
+    }
+
     /// The row dies; its values can be gathered until its segment is dropped.
     pub(crate) fn kill(&mut self, id: u32) {
         let segment = &mut self.segments[segment_of(id)];

@@ -45,6 +45,12 @@ impl SavedRows {
         self.push(store, &held, -1)
     }
 
+    /// No snapshot holds any row any more: the next is of all.
+    pub(crate) fn forget(&mut self, store: &mut RowStore) {
+        self.log.clear();
+        store.mark_all(SAVED, false);
+    }
+
     /// What changed since the last snapshot.
     pub(crate) fn snapshot(&mut self, store: &mut RowStore) -> Result<Vec<StateTable>> {
         let segments: Vec<usize> = store.segments().collect();
@@ -57,7 +63,7 @@ impl SavedRows {
             return Ok(Vec::new());
         }
         let upserts = concat_batches(&self.layout, &log)?;
-        Ok(vec![StateTable { name: self.name, upserts, deletes: None }])
+        Ok(vec![StateTable { name: self.name.into(), upserts, deletes: None }])
     }
 
     /// The rows that stood when the last of `deltas` was taken, of the vnodes that `keep` accepts by `placement`.

@@ -164,6 +164,11 @@ impl TimedRows {
         self.saved.snapshot(&mut self.store)
     }
 
+    /// The next snapshot holds all rows.
+    pub(crate) fn save_all(&mut self) {
+        self.saved.forget(&mut self.store);
+    }
+
     /// Rebuilds the rows from snapshots.
     pub(crate) fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
         let columns = self.saved.restore(deltas, &self.placement, keep)?;

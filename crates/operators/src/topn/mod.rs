@@ -130,6 +130,10 @@ impl Operator for TopN {
         self.inner.snapshot()
     }
 
+    fn save_all(&mut self) {
+        self.inner.save_all();
+    }
+
     fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
         self.inner.restore(deltas, keep)
     }

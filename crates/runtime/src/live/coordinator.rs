@@ -4,15 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use thalweg_core::{Epoch, EpochHeader, SourceProgress, Watermark};
+use thalweg_core::{Epoch, EpochHeader, Offset, SourceProgress, Watermark};
 
+use super::Jobs;
 use super::cut::Cut;
-use super::job::{Job, JobId, SourceKey};
+use super::job::{Job, JobId, JobState, SourceKey};
 use super::push::SPLIT;
 use crate::coordinator::SourceReport;
-use crate::limits::{Clock, EpochLimits};
+use crate::limits::{Clock, EpochLimits, RunConfig};
 
 /// Epochs that follow a command at once: its jobs complete their first, and readers see that they have.
 const EAGER_EPOCHS: usize = 2;
@@ -32,6 +33,18 @@ pub(super) struct Sealed {
     pub sources: BTreeMap<SourceKey, SourceProgress>,
     /// To be carried out after this epoch, before the next.
     pub commands: Vec<Command>,
+    /// Jobs whose operators save their state when they have completed this epoch.
+    pub saves: BTreeSet<JobId>,
+}
+
+/// A checkpoint that is being taken.
+#[derive(Debug)]
+pub(super) struct Taking {
+    pub epoch: Epoch,
+    pub wall_clock: i64,
+    pub jobs: Vec<Arc<Job>>,
+    /// How far every source was read when the epoch ended.
+    pub sources: BTreeMap<SourceKey, SourceProgress>,
 }
 
 pub(super) struct Coordinator {
@@ -40,6 +53,9 @@ pub(super) struct Coordinator {
     clock: Clock,
     workers: usize,
     cut: Arc<Cut>,
+    jobs: Arc<Jobs>,
+    /// Between the beginnings of two checkpoints, at least; without it none is taken.
+    interval: Option<Duration>,
 }
 
 struct State {
@@ -63,12 +79,31 @@ struct State {
     /// Per worker, the epoch that it has open.
     taken: Vec<Epoch>,
     threads: Vec<Thread>,
+    /// No epoch is sealed until all is there that was there before.
+    held: bool,
+    /// Where to read on, by split, as of the last sealed epoch.
+    offsets: BTreeMap<SourceKey, BTreeMap<Arc<str>, Offset>>,
+    saving: Saving,
+}
+
+/// How it stands with checkpoints.
+struct Saving {
+    /// The one that is being taken.
+    taking: Option<Arc<Taking>>,
+    /// It is being made durable.
+    writing: bool,
+    began: Instant,
+    /// Something has changed since the last one began.
+    changed: bool,
+    /// Someone waits for one.
+    wanted: bool,
 }
 
 impl Coordinator {
-    pub fn new(limits: EpochLimits, clock: Clock, workers: usize, cut: Arc<Cut>) -> Self {
+    pub fn new(config: &RunConfig, workers: usize, cut: Arc<Cut>, jobs: Arc<Jobs>, held: bool) -> Self {
         // A server's epochs go on after those of the one before it, so that a resume token of that one is known as old.
-        let first = Epoch(u64::try_from(Clock::System.now()).unwrap_or(0));
+        let now = Epoch(u64::try_from(Clock::System.now()).unwrap_or(0));
+        let first = now.max(config.first_epoch);
         let state = State {
             open: first,
             opened: Instant::now(),
@@ -86,8 +121,12 @@ impl Coordinator {
             ended: BTreeSet::new(),
             taken: vec![first; workers],
             threads: Vec::new(),
+            held,
+            offsets: BTreeMap::new(),
+            saving: Saving { taking: None, writing: false, began: Instant::now(), changed: false, wanted: false },
         };
-        Self { state: Mutex::new(state), limits, clock, workers, cut }
+        let (limits, clock, interval) = (config.epochs, config.clock, config.checkpoint_interval);
+        Self { state: Mutex::new(state), limits, clock, workers, cut, jobs, interval }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -141,11 +180,95 @@ impl Coordinator {
     }
 
     fn seal(&self, state: &mut State) {
-        if !state.sealing {
+        if !state.sealing && !state.held {
             state.sealing = true;
             self.cut.end();
             wake(state);
         }
+    }
+
+    /// Everything is there that was there before: epochs begin.
+    pub fn release(&self) {
+        let mut state = self.lock();
+        state.held = false;
+        self.seal(&mut state);
+    }
+
+    /// A job that is not installed yet will not be; `false` when it is too late for that.
+    pub fn withdraw(&self, job: JobId) -> bool {
+        let mut state = self.lock();
+        if !state.held {
+            return false;
+        }
+        state.commands.retain(|c| !matches!(c, Command::Install(j) if j.id == job));
+        true
+    }
+
+    /// Sources that were read before begin where they stood.
+    pub fn resume(&self, job: JobId, sources: &[SourceProgress]) {
+        let mut state = self.lock();
+        for (place, progress) in sources.iter().enumerate() {
+            state.offsets.insert((job, place), progress.offsets.clone());
+            let known = SourceProgress { offsets: BTreeMap::new(), ..progress.clone() };
+            state.last.insert((job, place), known);
+        }
+    }
+
+    /// Takes a checkpoint as soon as can be.
+    pub fn want_checkpoint(&self) {
+        let mut state = self.lock();
+        state.saving.wanted = true;
+        self.seal(&mut state);
+    }
+
+    /// The checkpoint whose operators are saving.
+    pub fn taking(&self) -> Option<Arc<Taking>> {
+        self.lock().saving.taking.clone()
+    }
+
+    /// Everything of it is saved, and on its way to be made durable.
+    pub fn taken(&self) {
+        self.lock().saving.taking = None;
+    }
+
+    /// What was taken is durable, or given up: the next may begin.
+    pub fn written(&self) {
+        let mut state = self.lock();
+        state.saving.writing = false;
+        if state.saving.wanted {
+            self.seal(&mut state);
+        }
+    }
+
+    /// Begins a checkpoint with the epoch that is being sealed, if one is due.
+    fn begin_checkpoint(&self, state: &mut State, header: &mut EpochHeader) -> BTreeSet<JobId> {
+        let Some(interval) = self.interval else { return BTreeSet::new() };
+        let saving = &mut state.saving;
+        let due = saving.wanted || (saving.changed && saving.began.elapsed() >= interval);
+        if !due || saving.writing {
+            return BTreeSet::new();
+        }
+        let jobs = self.jobs.read().unwrap_or_else(PoisonError::into_inner);
+        // What still takes in what stood before it would hold the others up; it begins anew after a restart.
+        let jobs: Vec<Arc<Job>> =
+            jobs.values().filter(|j| j.spec.durable.is_some() && j.state() == JobState::Live).cloned().collect();
+        let mut sources = state.last.clone();
+        for (key, progress) in &mut sources {
+            progress.offsets = state.offsets.get(key).cloned().unwrap_or_default();
+        }
+        header.checkpoint = true;
+        let saves = jobs.iter().map(|j| j.id).collect();
+        let taking = Taking { epoch: header.epoch, wall_clock: header.wall_clock, jobs, sources };
+        *saving = Saving {
+            taking: Some(Arc::new(taking)),
+            writing: true,
+            began: Instant::now(),
+            changed: false,
+            wanted: false,
+        };
+        // The epoch after it lets everyone see that it is complete.
+        state.eager = state.eager.max(1);
+        saves
     }
 
     pub fn wants_close(&self) -> bool {
@@ -180,7 +303,11 @@ impl Coordinator {
             moved.insert(key, progress);
         }
         state.last.extend(moved.iter().map(|(k, p)| (*k, SourceProgress { offsets: BTreeMap::new(), ..p.clone() })));
-        let header =
+        for (key, progress) in &moved {
+            state.offsets.entry(*key).or_default().extend(progress.offsets.clone());
+        }
+        state.saving.changed |= state.rows > 0 || !state.commands.is_empty();
+        let mut header =
             EpochHeader { epoch: state.open, wall_clock: self.clock.now(), sources: Vec::new(), checkpoint: false };
         let commands = std::mem::take(&mut state.commands);
         state.eager = if commands.is_empty() { state.eager.saturating_sub(1) } else { EAGER_EPOCHS };
@@ -189,11 +316,13 @@ impl Coordinator {
                 state.last.retain(|(of, _), _| of != job);
                 state.visible.retain(|(of, _), _| of != job);
                 state.ended.retain(|(of, _)| of != job);
+                state.offsets.retain(|(of, _), _| of != job);
             }
         }
+        let saves = self.begin_checkpoint(state, &mut header);
         let mut sources = state.last.clone();
         sources.extend(moved);
-        state.sealed.insert(state.open, Arc::new(Sealed { header, sources, commands }));
+        state.sealed.insert(state.open, Arc::new(Sealed { header, sources, commands, saves }));
         state.open = state.open.next();
         state.opened = Instant::now();
         state.rows = 0;

@@ -10,6 +10,7 @@ use thalweg_plan::Plan;
 
 use super::relation::Relation;
 use crate::budget::Budget;
+use crate::save::{Parts, SavedJob};
 use crate::shell::Failure;
 use crate::splits::SplitQueue;
 use crate::stats::RunStats;
@@ -53,6 +54,17 @@ pub struct JobSpec {
     pub inputs: Vec<JobInput>,
     /// One a sink.
     pub outputs: Vec<JobOutput>,
+    /// Set when checkpoints hold it.
+    pub durable: Option<Durable>,
+}
+
+/// What a checkpoint knows a job by, and what the last one held of it.
+#[derive(Clone, Debug, Default)]
+pub struct Durable {
+    /// Names the job for ever.
+    pub key: u64,
+    /// Its state, after a restart.
+    pub restored: Option<Arc<SavedJob>>,
 }
 
 /// How far a job has come.
@@ -91,6 +103,8 @@ pub struct Job {
     pub(super) follows: Vec<Follows>,
     pub(super) failure: Failure,
     pub(super) budget: Arc<Budget>,
+    /// What its operators have saved for the checkpoint that is being taken.
+    pub(super) parts: Parts,
     /// Rows of snapshots that its workers have taken in.
     pub(super) backfilled: AtomicU64,
     /// Its first epoch, once it is installed.
@@ -129,6 +143,7 @@ impl Job {
             follows,
             failure: Failure::default(),
             budget: Arc::new(budget),
+            parts: Parts::default(),
             backfilled: Default::default(),
             start: AtomicU64::new(u64::MAX),
             state: AtomicU8::new(0),
@@ -171,6 +186,11 @@ impl Job {
             }
         });
         EpochHeader { sources: own.collect(), ..*header }
+    }
+
+    /// Its state as the last checkpoint held it, after a restart.
+    pub(super) fn restored(&self) -> Option<&Arc<SavedJob>> {
+        self.spec.durable.as_ref()?.restored.as_ref()
     }
 
     /// How far it has come.

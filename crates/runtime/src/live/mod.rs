@@ -8,6 +8,7 @@
 //! that read it. It must not know SQL, sessions or async.
 
 mod changes;
+mod checkpoint;
 mod coordinator;
 mod cut;
 mod job;
@@ -30,9 +31,12 @@ use timely::WorkerConfig;
 use timely::communication::Config as Communication;
 
 pub use changes::{ChangeLog, Followed};
-pub use job::{Job, JobId, JobInput, JobOutput, JobSpec, JobState, OpenSink};
+pub use checkpoint::{Checkpoint, SavedChange};
+pub use job::{Durable, Job, JobId, JobInput, JobOutput, JobSpec, JobState, OpenSink};
 pub use push::{Full, PushQueue, QUEUE_BYTES};
 pub use relation::{Pin, Relation, RelationId};
+
+pub use crate::save::{PartId, SavedJob, SavedPart};
 
 use crate::budget::Budget;
 use crate::limits::RunConfig;
@@ -47,13 +51,20 @@ use worker::Worker;
 /// Called when an epoch has become readable or a job has changed its state; it must not block.
 pub type Observer = dyn Fn(Epoch) + Send + Sync;
 
+/// Gets each checkpoint when all of it is saved; it must not block. Whoever keeps it calls
+/// [`Engine::checkpoint_written`]: until then none is taken.
+pub type Keeper = dyn Fn(Checkpoint) + Send + Sync;
+
+type Jobs = RwLock<BTreeMap<JobId, Arc<Job>>>;
+
 struct Shared {
     config: RunConfig,
     coordinator: Coordinator,
     cut: Arc<Cut>,
     readable: Arc<Readable>,
-    jobs: RwLock<BTreeMap<JobId, Arc<Job>>>,
+    jobs: Arc<Jobs>,
     observer: Box<Observer>,
+    keeper: Box<Keeper>,
     stop: AtomicBool,
     /// Why the engine as a whole has stopped.
     fault: Mutex<Option<String>>,
@@ -102,15 +113,28 @@ impl Engine {
     /// # Errors
     /// Threads cannot be started.
     pub fn start(config: RunConfig, observer: Box<Observer>) -> Result<Self> {
+        let engine = Self::held(RunConfig { checkpoint_interval: None, ..config }, observer, Box::new(|_| {}))?;
+        engine.begin();
+        Ok(engine)
+    }
+
+    /// Starts the workers of an engine that seals no epoch until [`Engine::begin`]: all that is added before begins at
+    /// one epoch. `keeper` gets its checkpoints.
+    ///
+    /// # Errors
+    /// Threads cannot be started.
+    pub fn held(config: RunConfig, observer: Box<Observer>, keeper: Box<Keeper>) -> Result<Self> {
         let workers = config.workers.max(1);
         let config = RunConfig { workers, ..config };
         let cut = Arc::<Cut>::default();
+        let jobs = Arc::<Jobs>::default();
         let shared = Arc::new(Shared {
-            coordinator: Coordinator::new(config.epochs, config.clock, workers, Arc::clone(&cut)),
+            coordinator: Coordinator::new(&config, workers, Arc::clone(&cut), Arc::clone(&jobs), true),
             cut,
             readable: Arc::default(),
-            jobs: RwLock::default(),
+            jobs,
             observer,
+            keeper,
             stop: AtomicBool::new(false),
             fault: Mutex::default(),
             config,
@@ -121,6 +145,21 @@ impl Engine {
             .spawn(move || run_workers(workers, &of_thread))
             .map_err(|e| Error::Internal(format!("cannot start the engine: {e}")))?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)), next: AtomicU64::new(1) })
+    }
+
+    /// Epochs begin.
+    pub fn begin(&self) {
+        self.shared.coordinator.release();
+    }
+
+    /// Asks for a checkpoint before the interval has passed.
+    pub fn want_checkpoint(&self) {
+        self.shared.coordinator.want_checkpoint();
+    }
+
+    /// The checkpoint that the keeper got last is durable, or was given up.
+    pub fn checkpoint_written(&self) {
+        self.shared.coordinator.written();
     }
 
     fn number(&self) -> u64 {
@@ -164,20 +203,28 @@ impl Engine {
     /// # Errors
     /// A source cannot list its splits.
     pub fn add(&self, spec: JobSpec) -> Result<Arc<Job>> {
+        let restored = spec.durable.as_ref().and_then(|d| d.restored.clone());
+        let restored = restored.as_deref();
         let queues = spec
             .inputs
             .iter()
+            .enumerate()
             .map(|input| match input {
-                JobInput::Source(source) => Ok(Some(Arc::new(SplitQueue::new(source.splits()?)))),
-                JobInput::Relation(_) => Ok(None),
+                (place, JobInput::Source(source)) => {
+                    let offsets = restored.and_then(|r| r.sources.get(place)).map(|s| s.offsets.clone());
+                    Ok(Some(Arc::new(SplitQueue::resumed(source.splits()?, offsets.unwrap_or_default()))))
+                }
+                (_, JobInput::Relation(_)) => Ok(None),
             })
             .collect::<Result<Vec<_>>>()?;
         let budget = Budget::new(self.shared.config.memory_limit_bytes, spec.plan.nodes.len(), self.workers());
         let mut jobs = self.shared.jobs.write().unwrap_or_else(PoisonError::into_inner);
         let writer = |relation: &Relation| jobs.values().find(|j| j.written().any(|r| r == relation.id)).cloned();
+        let sources = restored.map(|r| r.sources.clone()).unwrap_or_default();
         let job = Arc::new(Job::new(JobId(self.number()), spec, queues, writer, budget));
         jobs.insert(job.id, Arc::clone(&job));
         drop(jobs);
+        self.shared.coordinator.resume(job.id, &sources);
         self.shared.coordinator.submit(Command::Install(Arc::clone(&job)));
         Ok(job)
     }
@@ -186,7 +233,9 @@ impl Engine {
     pub fn remove(&self, job: &Job) {
         job.set_dropped();
         self.shared.jobs.write().unwrap_or_else(PoisonError::into_inner).remove(&job.id);
-        self.shared.coordinator.submit(Command::Remove(job.id));
+        if !self.shared.coordinator.withdraw(job.id) {
+            self.shared.coordinator.submit(Command::Remove(job.id));
+        }
     }
 
     /// The newest epoch that every live job has completed.

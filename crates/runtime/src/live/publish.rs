@@ -7,8 +7,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use thalweg_core::{DeltaBatch, EpochHeader, Result};
-use thalweg_operators::{Arrangement, Operator, Output, Version};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use thalweg_core::{DeltaBatch, Epoch, EpochHeader, Error, Result, hash_columns};
+use thalweg_operators::{Arrangement, Operator, Output, StateTable, Version};
 
 use super::relation::{Readable, Relation};
 use crate::stats::RunStats;
@@ -29,6 +31,7 @@ pub(super) type TapQueue = Rc<RefCell<VecDeque<TapEvent>>>;
 struct Reader {
     from: u64,
     queue: TapQueue,
+    wants_snapshot: bool,
 }
 
 /// A relation's end on one worker, where readers on that worker join.
@@ -45,14 +48,19 @@ impl Tap {
         Rc::new(RefCell::new(Self { done: start, latest: None, readers: Vec::new() }))
     }
 
-    /// A reader of everything that stands before `from`, then of the changes.
-    pub fn join(&mut self, from: u64) -> TapQueue {
+    /// A reader of everything that stands before `from`, if it wants that, then of the changes.
+    pub fn join(&mut self, from: u64, wants_snapshot: bool) -> TapQueue {
         let queue = TapQueue::default();
-        if self.done >= from {
+        if self.done >= from && wants_snapshot {
             queue.borrow_mut().extend(self.latest.clone().map(TapEvent::Snapshot));
         }
-        self.readers.push(Reader { from, queue: Rc::clone(&queue) });
+        self.readers.push(Reader { from, queue: Rc::clone(&queue), wants_snapshot });
         queue
+    }
+
+    /// What stands before the relation's first epoch.
+    fn begin_with(&mut self, version: &Arc<Version>) {
+        self.latest = Some(Arc::clone(version));
     }
 
     fn complete(&mut self, epoch: u64, deltas: &[DeltaBatch], version: &Arc<Version>) {
@@ -62,7 +70,7 @@ impl Tap {
             if epoch >= reader.from {
                 queue.extend(deltas.iter().map(|d| TapEvent::Change(epoch, d.clone())));
                 queue.push_back(TapEvent::Done(epoch));
-            } else if epoch + 1 == reader.from {
+            } else if epoch + 1 == reader.from && reader.wants_snapshot {
                 queue.push_back(TapEvent::Snapshot(Arc::clone(version)));
             }
         }
@@ -83,16 +91,39 @@ pub(super) struct Place {
 
 pub(super) struct Publish {
     place: Place,
+    /// The first epoch.
+    start: u64,
     arrangement: Arrangement,
     deltas: Vec<DeltaBatch>,
     version: Option<Arc<Version>>,
+    /// Changes since the last snapshot, if there are to be any.
+    unsaved: Option<Vec<DeltaBatch>>,
 }
 
+/// The name of its one table of state: rows and their weights.
+const ROWS: &str = "rows";
+
 impl Publish {
-    pub fn new(place: Place) -> Self {
+    pub fn new(place: Place, start: u64, durable: bool) -> Self {
         let relation = &place.relation;
         let arrangement = Arrangement::new(Arc::clone(&relation.schema), relation.key.clone(), relation.append_only);
-        Self { arrangement, deltas: Vec::new(), version: None, place }
+        let unsaved = durable.then(Vec::new);
+        Self { start, arrangement, deltas: Vec::new(), version: None, unsaved, place }
+    }
+
+    /// One change with the effect of `deltas`.
+    fn net(&self, deltas: &[DeltaBatch]) -> Result<DeltaBatch> {
+        let all = DeltaBatch::concat(&self.place.relation.schema, deltas)?;
+        if all.weights.is_none() { Ok(all) } else { thalweg_operators::consolidated(&all) }
+    }
+
+    /// Makes what the arrangement holds readable as of `epoch`.
+    fn publish(&mut self, epoch: Epoch) -> Result<Arc<Version>> {
+        let Place { relation, readable, worker, .. } = &self.place;
+        let (number, version) = self.arrangement.commit()?;
+        let oldest = relation.publish(*worker, epoch, number, Arc::clone(&version), readable);
+        self.arrangement.forget_before(oldest);
+        Ok(version)
     }
 }
 
@@ -105,20 +136,44 @@ impl Operator for Publish {
 
     fn on_epoch(&mut self, header: &EpochHeader, _out: &mut Output) -> Result<()> {
         let deltas = std::mem::take(&mut self.deltas);
-        let Place { relation, readable, worker, tap, .. } = &self.place;
         let version = match self.version.take() {
             // Nothing changed: the last version stands for this epoch too.
             Some(version) if deltas.is_empty() => version,
             _ => {
                 self.arrangement.apply(&deltas)?;
-                let (number, version) = self.arrangement.commit()?;
-                let oldest = relation.publish(*worker, header.epoch, number, Arc::clone(&version), readable);
-                self.arrangement.forget_before(oldest);
-                version
+                self.publish(header.epoch)?
             }
         };
+        if let Some(unsaved) = &mut self.unsaved {
+            unsaved.extend(deltas.iter().cloned());
+        }
+        let Place { relation, worker, tap, .. } = &self.place;
         relation.changes.record(*worker, header.epoch, &deltas);
         tap.borrow_mut().complete(header.epoch.0, &deltas, &version);
+        self.version = Some(version);
+        Ok(())
+    }
+
+    fn snapshot(&mut self) -> Result<Vec<StateTable>> {
+        let Some(unsaved) = self.unsaved.as_mut().map(std::mem::take).filter(|u| !u.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let net = self.net(&unsaved)?;
+        if net.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![StateTable { name: ROWS.into(), upserts: with_weights(&net)?, deletes: None }])
+    }
+
+    fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
+        let relation = Arc::clone(&self.place.relation);
+        let placement = relation.key.clone().unwrap_or_else(|| (0..relation.schema.fields().len()).collect());
+        let saved = deltas.iter().flatten().filter(|t| t.name == ROWS);
+        let saved = saved.map(|table| kept(&without_weights(&relation.schema, &table.upserts)?, &placement, keep));
+        let standing = self.net(&saved.collect::<Result<Vec<_>>>()?)?;
+        self.arrangement.apply(&[standing])?;
+        let version = self.publish(Epoch(self.start.saturating_sub(1)))?;
+        self.place.tap.borrow_mut().begin_with(&version);
         self.version = Some(version);
         Ok(())
     }
@@ -126,4 +181,30 @@ impl Operator for Publish {
     fn state_bytes(&self) -> usize {
         self.arrangement.bytes()
     }
+}
+
+/// A change as one batch: its columns, then the weights.
+fn with_weights(delta: &DeltaBatch) -> Result<RecordBatch> {
+    let mut fields: Vec<_> = delta.schema().fields().iter().cloned().collect();
+    fields.push(Arc::new(Field::new("weight", DataType::Int64, false)));
+    let mut columns = delta.rows.columns().to_vec();
+    columns.push(Arc::new(delta.weights_array()));
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}
+
+fn without_weights(schema: &SchemaRef, saved: &RecordBatch) -> Result<DeltaBatch> {
+    let misfit = || Error::Internal("saved rows do not fit their relation".to_owned());
+    let (weights, columns) = saved.columns().split_last().ok_or_else(misfit)?;
+    let weights = weights.as_primitive_opt::<Int64Type>().ok_or_else(misfit)?;
+    let rows = RecordBatch::try_new(Arc::clone(schema), columns.to_vec())?;
+    let weights = weights.values().iter().any(|w| *w != 1).then(|| weights.clone());
+    Ok(DeltaBatch::new(rows, weights))
+}
+
+/// The rows of the vnodes that `keep` accepts.
+fn kept(delta: &DeltaBatch, placement: &[usize], keep: &dyn Fn(u8) -> bool) -> Result<DeltaBatch> {
+    let columns: Vec<_> = placement.iter().map(|c| Arc::clone(delta.column(*c))).collect();
+    let mut hashes = Vec::new();
+    hash_columns(&columns, delta.num_rows(), &mut hashes)?;
+    delta.filter(&thalweg_operators::kept_rows(&hashes, keep))
 }

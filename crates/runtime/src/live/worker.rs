@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use thalweg_core::{Epoch, Error, Result};
+use thalweg_core::{Epoch, EpochHeader, Error, Result, Watermark};
 use thalweg_operators::{Operator, WorkerInfo};
 use timely::worker::Worker as Timely;
 
 use super::Shared;
+use super::checkpoint::{Checkpoint, SavedChange};
 use super::coordinator::{Command, Sealed};
 use super::job::{Job, JobId, JobInput, JobOutput, JobState};
 use super::publish::{Place, Publish, Tap};
@@ -21,6 +22,7 @@ use super::running::{Running, TapInput};
 use crate::feed::{Fed, Feed, FeedSource};
 use crate::headers::Headers;
 use crate::render::render;
+use crate::save::Saver;
 use crate::shell::Context;
 use crate::sink::Deliver;
 
@@ -91,7 +93,9 @@ impl<'a> Worker<'a> {
         self.closed = false;
         self.open = self.open.next();
         for running in self.jobs.values_mut() {
-            running.sealed(running.job.header(&sealed.header, &sealed.sources));
+            let header = running.job.header(&sealed.header, &sealed.sources);
+            let checkpoint = sealed.saves.contains(&running.job.id);
+            running.sealed(EpochHeader { checkpoint, ..header });
         }
         self.carry_out(timely, &sealed);
     }
@@ -131,9 +135,12 @@ impl<'a> Worker<'a> {
         job.set_start(start);
         let info = WorkerInfo { index: self.index, peers: timely.peers() };
         let headers = Headers::default();
-        let context = Context { headers: headers.clone(), failure: job.failure.clone(), start };
+        let saver = job.spec.durable.is_some().then(|| Saver { parts: job.parts.clone(), worker: self.index });
+        let context = Context { headers: headers.clone(), failure: job.failure.clone(), start, saver };
+        let restored = job.restored().map(Arc::as_ref);
         let last = (0..job.spec.outputs.len()).map(|o| self.output(job, o, start)).collect::<Result<Vec<_>>>()?;
-        let rendered = timely.dataflow(|scope| render(scope, &job.spec.plan, last, info, &context, &job.budget))?;
+        let plan = &job.spec.plan;
+        let rendered = timely.dataflow(|scope| render(scope, plan, last, info, &context, &job.budget, restored))?;
         let (mut feeds, mut taps) = (Vec::new(), Vec::new());
         for (i, (mut rows, mut dead)) in rendered.inputs.into_iter().enumerate() {
             rows.advance_to(start);
@@ -141,11 +148,13 @@ impl<'a> Worker<'a> {
             match (&job.spec.inputs[i], &job.queues[i]) {
                 (JobInput::Source(source), Some(queue)) => {
                     let spec = job.spec.plan.sources[i].clone();
-                    feeds.push(FeedSource::new(spec, Arc::clone(source), Arc::clone(queue), rows, dead, i));
+                    let floor = restored.and_then(|r| r.sources.get(i)).map_or(Watermark::START, |s| s.watermark);
+                    feeds.push(FeedSource::new(spec, Arc::clone(source), Arc::clone(queue), rows, dead, i, floor));
                 }
                 (JobInput::Relation(relation), _) => {
                     let tap = self.taps.entry(relation.id).or_insert_with(|| Tap::new(start));
-                    let queue = tap.borrow_mut().join(start);
+                    // What was restored has what stood before.
+                    let queue = tap.borrow_mut().join(start, restored.is_none());
                     taps.push(TapInput { queue, input: rows, taken: 0 });
                 }
                 (JobInput::Source(_), None) => {}
@@ -166,7 +175,8 @@ impl<'a> Worker<'a> {
             JobOutput::Relation(relation) => {
                 let tap = Rc::clone(self.taps.entry(relation.id).or_insert_with(|| Tap::new(start)));
                 let (relation, readable) = (Arc::clone(relation), Arc::clone(&self.shared.readable));
-                Box::new(Publish::new(Place { relation, readable, worker: self.index, tap, stats, sink }))
+                let place = Place { relation, readable, worker: self.index, tap, stats, sink };
+                Box::new(Publish::new(place, start, job.spec.durable.is_some()))
             }
         })
     }
@@ -241,5 +251,24 @@ impl<'a> Worker<'a> {
         if let Some(readable) = least.checked_sub(1) {
             self.shared.make_readable(Epoch(readable));
         }
+        self.finish_checkpoint();
+    }
+
+    /// Hands a checkpoint on when every operator of its jobs has saved.
+    fn finish_checkpoint(&self) {
+        let Some(taking) = self.shared.coordinator.taking() else { return };
+        // A job that has failed or was dropped is not in it: its state may be of no one epoch.
+        let stands = |job: &Arc<Job>| job.state() == JobState::Live && !job.failure.is_set();
+        let of = |job: &Arc<Job>| self.jobs.get(&job.id).filter(|r| !r.dead && stands(job));
+        if taking.jobs.iter().filter_map(of).any(|running| running.completed() <= taking.epoch.0) {
+            return;
+        }
+        let jobs = taking.jobs.iter().filter(|job| of(job).is_some());
+        let workers = self.shared.config.workers;
+        let saved = jobs.filter_map(|job| Some(SavedChange::of(job, job.spec.durable.as_ref()?.key, &taking)));
+        let checkpoint =
+            Checkpoint { epoch: taking.epoch, wall_clock: taking.wall_clock, workers, jobs: saved.collect() };
+        self.shared.coordinator.taken();
+        (self.shared.keeper)(checkpoint);
     }
 }

@@ -1,0 +1,45 @@
+//! `Checkpoint`: what all durable jobs have saved as of one epoch. It must not know files or how state is laid out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use thalweg_core::{Epoch, SourceProgress};
+use thalweg_operators::StateTable;
+
+use super::coordinator::Taking;
+use super::job::Job;
+use crate::save::PartId;
+
+/// The state of every durable job when `epoch` was complete: what changed since the checkpoint before it.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Everything up to it, and nothing after it, is in.
+    pub epoch: Epoch,
+    /// The epoch's `now()`: microseconds since 1970-01-01 UTC.
+    pub wall_clock: i64,
+    /// Workers of the engine.
+    pub workers: usize,
+    /// Jobs; one that is missing here has failed, was dropped, or still takes in what stood before it.
+    pub jobs: Vec<SavedChange>,
+}
+
+/// What changed of one job.
+#[derive(Debug)]
+pub struct SavedChange {
+    /// The job's [`super::Durable::key`].
+    pub key: u64,
+    /// How far each source of its plan was read.
+    pub sources: Vec<SourceProgress>,
+    /// By worker and slot.
+    pub parts: BTreeMap<PartId, Vec<StateTable>>,
+    /// Bytes of its plan's printed form, hashed: state fits the plan that saved it.
+    pub fingerprint: u64,
+}
+
+impl SavedChange {
+    pub(super) fn of(job: &Arc<Job>, key: u64, taking: &Taking) -> Self {
+        let places = 0..job.spec.plan.sources.len();
+        let sources = places.map(|i| taking.sources.get(&(job.id, i)).cloned().unwrap_or_default()).collect();
+        Self { key, sources, parts: job.parts.take(), fingerprint: job.spec.plan.fingerprint() }
+    }
+}
