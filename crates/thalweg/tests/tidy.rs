@@ -13,7 +13,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("thalweg-runtime", &["thalweg-core", "thalweg-plan", "thalweg-operators"]),
     ("thalweg-formats", &["thalweg-core"]),
     ("thalweg-connectors", &["thalweg-core", "thalweg-formats"]),
-    ("thalweg-store", &["thalweg-core"]),
+    ("thalweg-disk", &["thalweg-core"]),
+    ("thalweg-store", &["thalweg-core", "thalweg-disk"]),
     ("thalweg-serve", &["thalweg-core", "thalweg-formats"]),
 ];
 
