@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use crate::Result;
 
@@ -94,6 +95,9 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// # Errors
     /// There is no such file.
     fn uncache(&self, path: &str) -> Result<()>;
+
+    /// Where `path` is, for messages.
+    fn locate(&self, path: &str) -> PathBuf;
 }
 
 /// A file open for appending. One caller appends and truncates at a time; another may sync meanwhile.

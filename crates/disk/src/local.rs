@@ -161,6 +161,10 @@ impl Disk for LocalDisk {
     fn uncache(&self, path: &str) -> Result<()> {
         self.at(Operation::Read, path, |p| open_file(p).and_then(|f| uncache(&f)))
     }
+
+    fn locate(&self, path: &str) -> PathBuf {
+        self.root.join(path)
+    }
 }
 
 impl DiskFile for LocalFile {

@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("thalweg-formats", &["thalweg-core"]),
     ("thalweg-connectors", &["thalweg-core", "thalweg-formats"]),
     ("thalweg-disk", &["thalweg-core"]),
+    ("thalweg-hub", &["thalweg-core", "thalweg-disk"]),
     ("thalweg-store", &["thalweg-core", "thalweg-disk"]),
     ("thalweg-serve", &["thalweg-core", "thalweg-formats"]),
 ];
