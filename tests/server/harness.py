@@ -55,7 +55,7 @@ class Tally:
 class Server:
     """`thalweg serve` on free ports of loopback, or of `host`."""
 
-    def __init__(self, *flags: str, host: str = "127.0.0.1", log: str = "warn") -> None:
+    def __init__(self, *flags: str, host: str = "127.0.0.1", log: str = "warn", patience: float = START_SECONDS) -> None:
         if not BINARY.exists():
             sys.exit(f"{BINARY} does not exist: run `cargo build -p thalweg`, or name another in THALWEG")
         self._log = tempfile.NamedTemporaryFile(prefix="thalweg-log-", suffix=".txt")
@@ -67,7 +67,7 @@ class Server:
         self.said = b""
         self.pg = self.http = 0
         os.set_blocking(self.process.stdout.fileno(), False)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + patience
         while not (self.pg and self.http):
             ended = self.process.poll() is not None
             self.said += self.process.stdout.read() or b""

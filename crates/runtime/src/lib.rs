@@ -8,6 +8,7 @@
 //! tells the operator that the epoch is complete.
 
 mod budget;
+mod compact;
 mod container;
 mod coordinator;
 mod exchange;
@@ -26,6 +27,7 @@ mod sink;
 mod splits;
 mod stats;
 
+pub use compact::compacted;
 pub use limits::{Clock, EpochLimits, RunConfig};
 pub use machine::parse_bytes;
 pub use run::{Sinks, run};

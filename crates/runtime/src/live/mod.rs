@@ -33,7 +33,7 @@ use timely::communication::Config as Communication;
 pub use changes::{ChangeLog, Followed};
 pub use checkpoint::{Checkpoint, SavedChange};
 pub use job::{Durable, Job, JobId, JobInput, JobOutput, JobSpec, JobState, OpenSink};
-pub use push::{Full, PushQueue, QUEUE_BYTES};
+pub use push::{Full, PushQueue, Pushed, QUEUE_BYTES, SPLIT as PUSH_SPLIT};
 pub use relation::{Pin, Relation, RelationId};
 
 pub use crate::save::{PartId, SavedJob, SavedPart};
@@ -44,6 +44,7 @@ use crate::shell::panicked;
 use crate::splits::SplitQueue;
 use coordinator::{Command, Coordinator};
 use cut::Cut;
+pub(crate) use publish::{ROWS, with_weights, without_weights};
 use push::PushSource;
 use relation::Readable;
 use worker::Worker;
@@ -192,10 +193,22 @@ impl Engine {
             if pushes.iter().any(|(queue, ..)| !queue.has_room()) {
                 return Err(Full);
             }
-            Ok(pushes.into_iter().map(|(queue, rows, dead)| queue.push(stamp, rows, dead)).collect())
+            Ok(pushes.into_iter().map(|(queue, rows, dead)| queue.push(stamp, rows, dead, None)).collect())
         })?;
         self.shared.coordinator.wake();
         Ok(tickets)
+    }
+
+    /// As [`Engine::push`], whatever room there is: for what has been promised already.
+    pub fn put(&self, pushes: Vec<Pushed>) -> Vec<u64> {
+        let tickets = self.shared.cut.together(|stamp| pushes.into_iter().map(|pushed| pushed.enter(stamp)).collect());
+        self.shared.coordinator.wake();
+        tickets
+    }
+
+    /// A relation of which nothing is kept: who reads it gets what comes from then on.
+    pub fn stream(&self, schema: SchemaRef) -> Arc<Relation> {
+        Arc::new(Relation::new(RelationId(self.number()), schema, None, true, self.workers()).passing())
     }
 
     /// Adds a job; it begins at the next epoch, which comes at once.

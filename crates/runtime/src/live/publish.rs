@@ -101,7 +101,7 @@ pub(super) struct Publish {
 }
 
 /// The name of its one table of state: rows and their weights.
-const ROWS: &str = "rows";
+pub(crate) const ROWS: &str = "rows";
 
 impl Publish {
     pub fn new(place: Place, start: u64, durable: bool) -> Self {
@@ -139,12 +139,14 @@ impl Operator for Publish {
         let version = match self.version.take() {
             // Nothing changed: the last version stands for this epoch too.
             Some(version) if deltas.is_empty() => version,
+            Some(version) if !self.place.relation.kept => version,
             _ => {
-                self.arrangement.apply(&deltas)?;
+                let kept = if self.place.relation.kept { &deltas[..] } else { &[] };
+                self.arrangement.apply(kept)?;
                 self.publish(header.epoch)?
             }
         };
-        if let Some(unsaved) = &mut self.unsaved {
+        if let Some(unsaved) = self.unsaved.as_mut().filter(|_| self.place.relation.kept) {
             unsaved.extend(deltas.iter().cloned());
         }
         let Place { relation, worker, tap, .. } = &self.place;
@@ -184,7 +186,7 @@ impl Operator for Publish {
 }
 
 /// A change as one batch: its columns, then the weights.
-fn with_weights(delta: &DeltaBatch) -> Result<RecordBatch> {
+pub(crate) fn with_weights(delta: &DeltaBatch) -> Result<RecordBatch> {
     let mut fields: Vec<_> = delta.schema().fields().iter().cloned().collect();
     fields.push(Arc::new(Field::new("weight", DataType::Int64, false)));
     let mut columns = delta.rows.columns().to_vec();
@@ -192,7 +194,7 @@ fn with_weights(delta: &DeltaBatch) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
-fn without_weights(schema: &SchemaRef, saved: &RecordBatch) -> Result<DeltaBatch> {
+pub(crate) fn without_weights(schema: &SchemaRef, saved: &RecordBatch) -> Result<DeltaBatch> {
     let misfit = || Error::Internal("saved rows do not fit their relation".to_owned());
     let (weights, columns) = saved.columns().split_last().ok_or_else(misfit)?;
     let weights = weights.as_primitive_opt::<Int64Type>().ok_or_else(misfit)?;

@@ -15,7 +15,7 @@ use super::cut::Cut;
 pub const QUEUE_BYTES: usize = 64 << 20;
 
 /// The id of a queue's only split.
-pub(super) const SPLIT: &str = "push";
+pub const SPLIT: &str = "push";
 
 /// A queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,16 +38,37 @@ impl std::fmt::Debug for PushQueue {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Pushed>,
+    waiting: VecDeque<Waiting>,
     bytes: usize,
     pushed: u64,
 }
 
-struct Pushed {
+struct Waiting {
     stamp: u64,
     rows: RecordBatch,
     dead: Vec<DeadLetter>,
     bytes: usize,
+    ticket: u64,
+}
+
+/// Rows and rejects for a queue.
+pub struct Pushed {
+    queue: Arc<PushQueue>,
+    rows: RecordBatch,
+    dead: Vec<DeadLetter>,
+    ticket: Option<u64>,
+}
+
+impl Pushed {
+    /// `ticket` is higher than that of every push to this queue before; `None` takes the next.
+    pub fn new(queue: Arc<PushQueue>, rows: RecordBatch, dead: Vec<DeadLetter>, ticket: Option<u64>) -> Self {
+        Self { queue, rows, dead, ticket }
+    }
+
+    /// Into the queue, under `stamp`; the ticket.
+    pub(super) fn enter(self, stamp: u64) -> u64 {
+        self.queue.push(stamp, self.rows, self.dead, self.ticket)
+    }
 }
 
 impl PushQueue {
@@ -60,13 +81,14 @@ impl PushQueue {
     }
 
     /// Takes what has `stamp`; returns its ticket.
-    pub(super) fn push(&self, stamp: u64, rows: RecordBatch, dead: Vec<DeadLetter>) -> u64 {
+    pub(super) fn push(&self, stamp: u64, rows: RecordBatch, dead: Vec<DeadLetter>, ticket: Option<u64>) -> u64 {
         let bytes = rows.get_array_memory_size() + dead.iter().map(|d| d.raw.len() + d.reason.len()).sum::<usize>();
         let mut state = self.lock();
         state.bytes += bytes;
-        state.waiting.push_back(Pushed { stamp, rows, dead, bytes });
-        state.pushed += 1;
-        state.pushed
+        let ticket = ticket.unwrap_or(state.pushed + 1);
+        state.waiting.push_back(Waiting { stamp, rows, dead, bytes, ticket });
+        state.pushed = ticket;
+        ticket
     }
 
     /// The columns of what is pushed.
@@ -103,7 +125,8 @@ impl Source for PushSource {
         Ok(vec![Split { id: SPLIT.into(), lower_bound: None }])
     }
 
-    fn open(&self, _split: &Split, _from: Offset) -> Result<Box<dyn SplitReader>> {
+    fn open(&self, _split: &Split, from: Offset) -> Result<Box<dyn SplitReader>> {
+        self.0.read.fetch_max(from.0, Ordering::Relaxed);
         Ok(Box::new(Reader(Arc::clone(&self.0))))
     }
 
@@ -121,7 +144,7 @@ struct Reader(Arc<PushQueue>);
 impl SplitReader for Reader {
     /// Whole pushes, the small ones together: the rows of each belong to one epoch.
     fn poll(&mut self, max_rows: usize) -> Result<Polled> {
-        let (mut parts, mut dead, mut bytes, mut rows) = (Vec::new(), Vec::new(), 0, 0);
+        let (mut parts, mut dead, mut bytes, mut rows, mut last) = (Vec::new(), Vec::new(), 0, 0, 0);
         self.0.cut.upto(|end| {
             let mut state = self.0.lock();
             while let Some(next) = state.waiting.front() {
@@ -130,13 +153,14 @@ impl SplitReader for Reader {
                 }
                 let Some(mut next) = state.waiting.pop_front() else { break };
                 rows += next.rows.num_rows();
+                last = next.ticket;
                 bytes += next.bytes;
                 dead.append(&mut next.dead);
                 parts.push(next.rows);
             }
             state.bytes -= bytes;
         });
-        self.0.read.fetch_add(parts.len() as u64, Ordering::Relaxed);
+        self.0.read.fetch_max(last, Ordering::Relaxed);
         let rows = match parts.len() {
             0 => return Ok(Polled::Idle),
             1 => parts.swap_remove(0),

@@ -24,6 +24,8 @@ pub struct Relation {
     pub key: Option<Vec<usize>>,
     /// Never retracts.
     pub append_only: bool,
+    /// Its rows are kept; otherwise they only pass.
+    pub kept: bool,
     /// What changed of late, for subscribers.
     pub changes: ChangeLog,
     shards: Vec<Shard>,
@@ -53,7 +55,12 @@ impl Relation {
         workers: usize,
     ) -> Self {
         let shards = (0..workers).map(|_| Shard::default()).collect();
-        Self { id, changes: ChangeLog::new(Arc::clone(&schema), workers), schema, key, append_only, shards }
+        Self { id, changes: ChangeLog::new(Arc::clone(&schema), workers), schema, key, append_only, kept: true, shards }
+    }
+
+    /// Keeps nothing.
+    pub(super) fn passing(self) -> Self {
+        Self { kept: false, ..self }
     }
 
     /// The rows at `epoch`, by worker; a worker that has not completed any epoch up to it has none.

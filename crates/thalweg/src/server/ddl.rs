@@ -14,12 +14,12 @@ use thalweg_sql::server::{
 };
 use thalweg_store::Log;
 
+use super::Server;
 use super::drops::{by_itself, drop_all, found, owned};
-use super::jobs::{End, start, with_log};
+use super::jobs::{End, start};
 use super::roles::{alter_role, create_role, granted, no_role};
 use super::secrets::{alter_secret, create_connection, create_secret, resolved};
 use super::session::Session;
-use super::{Server, writes};
 use crate::wiring::Registry;
 
 /// A statement in the catalog's log.
@@ -72,10 +72,7 @@ fn stop(server: &Server, oid: Oid) {
     if let Some(running) = server.running.write().unwrap_or_else(PoisonError::into_inner).remove(&oid) {
         server.engine.remove(&running.job);
     }
-    if let Some(data) = &server.data {
-        // The number is never used again; a file that stays only takes space.
-        let _ = std::fs::remove_file(data.file(&format!("rows-{}.log", oid.0)));
-    }
+    server.intake.delete(oid);
 }
 
 /// What a statement asks for. It takes effect when the log has it.
@@ -118,7 +115,9 @@ async fn await_made(session: &mut Session, oid: Oid) -> Result<(), SqlError> {
         }
         other => {
             undo.disarm();
-            other
+            other?;
+            // Whoever is told that it is there finds it so after any crash, with just what it has seen.
+            server.checkpointed().await
         }
     }
 }
@@ -334,7 +333,7 @@ fn create(session: &mut Session, objects: &mut Objects, statement: &Statement) -
             let Some(job) = planned.job else {
                 return Err(SqlError::new(SqlState::INTERNAL_ERROR, "a sink without a job"));
             };
-            let running = start(&server, &label, job, End::Connector)?;
+            let running = start(&server, &label, job, End::Connector, None)?;
             insert(&server, oid, running);
             made.started.push(oid);
             (Kind::Sink, planned.columns, Some(planned.query), planned.reads.union(&uses).copied().collect())
@@ -346,7 +345,7 @@ fn create(session: &mut Session, objects: &mut Objects, statement: &Statement) -
                 Some(job) => {
                     job.notices.iter().for_each(|n| session.notice(n.clone()));
                     let output = job.output.clone();
-                    let running = start(&server, &label, job, End::Relations)?;
+                    let running = start(&server, &label, job, End::Relations, Some(oid))?;
                     insert(&server, oid, running);
                     made.started.push(oid);
                     made.awaited = Some(oid);
@@ -409,18 +408,12 @@ fn start_handed_in(
     table: bool,
 ) -> Result<(), SqlError> {
     let job = server.database.handed_in(declared, label, table)?;
-    // A source keeps nothing: views of it are what is kept.
-    let log = match &server.data {
-        Some(data) => Some(Log::open(&data.file(&format!("rows-{}.log", oid.0)))?),
-        None => None,
-    };
-    let running = start(server, label, job, End::Relations)?;
-    let (log, replayed) = log.map_or((None, Default::default()), |(log, replayed)| (Some(log), replayed));
-    if replayed.cut_bytes > 0 {
-        tracing::warn!(table = label, bytes = replayed.cut_bytes, "the end of a table's log was torn and is cut off");
+    // After a restart the topics are there, and those of relations that were dropped are not to come back.
+    if server.is_open() {
+        server.intake.create(oid)?;
     }
-    writes::put_back(server, &running, replayed.records)?;
-    insert(server, oid, with_log(running, log));
+    let running = start(server, label, job, End::Relations, Some(oid))?;
+    insert(server, oid, running);
     Ok(())
 }
 

@@ -1,11 +1,10 @@
 //! From a planned job to what runs: relations, queues, connectors. It must not know statements.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use thalweg_core::SqlError;
-use thalweg_runtime::live::{JobInput, JobOutput, JobSpec};
+use thalweg_runtime::live::{Durable, JobInput, JobOutput, JobSpec};
 use thalweg_sql::server::{JobPlan, JobSource, Oid};
-use thalweg_store::Log;
 
 use super::{Running, Server};
 use crate::wiring;
@@ -18,13 +17,20 @@ pub(crate) enum End {
     Connector,
 }
 
-/// Starts `plan` under the name `name`.
+/// Starts `plan` under the name `name`; checkpoints hold it as `oid`, if it is an object of the catalog.
 ///
 /// # Errors
-/// A source or sink cannot be opened; what it reads is not there.
-pub(crate) fn start(server: &Server, name: &str, plan: JobPlan, end: End) -> Result<Arc<Running>, SqlError> {
+/// A source or sink cannot be opened; what it reads is not there; its saved state does not fit.
+pub(crate) fn start(
+    server: &Server,
+    name: &str,
+    plan: JobPlan,
+    end: End,
+    oid: Option<Oid>,
+) -> Result<Arc<Running>, SqlError> {
     let JobPlan { plan, sources, output, mode, .. } = plan;
     let workers = server.engine.workers();
+    let durable = durable(server, &plan, &sources, oid)?;
     let mut queue = None;
     let mut inputs = Vec::new();
     for (spec, source) in plan.sources.iter().zip(&sources) {
@@ -44,7 +50,12 @@ pub(crate) fn start(server: &Server, name: &str, plan: JobPlan, end: End) -> Res
             let schema = Arc::clone(&plan.node(sink.input).properties.schema);
             let first = i == 0;
             let key = output.key.clone().filter(|_| first);
-            let relation = server.engine.relation(schema, key, !first || output.append_only);
+            let passes = first && sources.contains(&JobSource::Queue) && plan.nodes.len() == 2;
+            let relation = match passes && output.append_only {
+                // A source keeps nothing: views of it are what is kept.
+                true => server.engine.stream(schema),
+                false => server.engine.relation(schema, key, !first || output.append_only),
+            };
             relations.push(Arc::clone(&relation));
             JobOutput::Relation(relation)
         }
@@ -55,16 +66,26 @@ pub(crate) fn start(server: &Server, name: &str, plan: JobPlan, end: End) -> Res
         }
     });
     let outputs = outputs.collect();
-    let job = server.engine.add(JobSpec { name: name.to_owned(), plan, inputs, outputs })?;
-    Ok(Arc::new(Running { job, relations, queue, turn: Arc::default(), log: None }))
+    let job = server.engine.add(JobSpec { name: name.to_owned(), plan, inputs, outputs, durable })?;
+    Ok(Arc::new(Running { job, relations, queue, turn: Arc::default() }))
 }
 
-/// `running` with a log behind its queue.
-pub(crate) fn with_log(running: Arc<Running>, log: Option<Log>) -> Arc<Running> {
-    let Some(log) = log else { return running };
-    let Running { job, relations, queue, turn, .. } = running.as_ref();
-    let (job, relations, queue, turn) = (Arc::clone(job), relations.clone(), queue.clone(), Arc::clone(turn));
-    Arc::new(Running { job, relations, queue, turn, log: Some(Mutex::new(log)) })
+/// What checkpoints know a job by, and what the last one held of it.
+fn durable(
+    server: &Server,
+    plan: &thalweg_plan::Plan,
+    sources: &[JobSource],
+    oid: Option<Oid>,
+) -> Result<Option<Durable>, SqlError> {
+    let Some((oid, keeper)) = oid.zip(server.keeper.as_ref()) else { return Ok(None) };
+    // What reads from a job that begins anew gets all of it again, so it must begin anew as well.
+    let inputs = sources.iter().filter_map(|source| match source {
+        JobSource::Object(oid) => server.running(*oid),
+        JobSource::Connector | JobSource::Queue => None,
+    });
+    let whole = inputs.into_iter().all(|input| input.job.spec.durable.as_ref().is_some_and(|d| d.restored.is_some()));
+    let can_begin_anew = sources.iter().all(|source| matches!(source, JobSource::Object(_)));
+    keeper.restored(oid, plan, whole, can_begin_anew).map(Some)
 }
 
 fn relation(server: &Server, oid: Oid, name: &str) -> Result<Arc<thalweg_runtime::live::Relation>, SqlError> {

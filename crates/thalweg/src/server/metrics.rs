@@ -29,6 +29,33 @@ fn labels(pairs: &[(&str, &str)]) -> String {
     format!("{{{}}}", pairs.join(","))
 }
 
+/// Checkpoints and the hub, with a data directory.
+fn durability(server: &Server, out: &mut String) {
+    let mut one = |name: &str, kind: &str, help: &str, value: f64| {
+        metric(out, name, kind, help, &[(String::new(), value)]);
+    };
+    if let Some(keeper) = &server.keeper {
+        let kept = keeper.kept().borrow().clone();
+        let age = if kept.at == 0 { 0.0 } else { (server.now() - kept.at).max(0) as f64 / 1e6 };
+        one("thalweg_checkpoints_total", "counter", "Checkpoints that became durable.", kept.count as f64);
+        one("thalweg_checkpoint_failures_total", "counter", "Checkpoints that did not.", kept.failures as f64);
+        one("thalweg_checkpoint_epoch", "gauge", "The epoch of the last checkpoint.", kept.last.epoch as f64);
+        one("thalweg_checkpoint_age_seconds", "gauge", "Since the last checkpoint became durable.", age);
+        let took = kept.last.took.as_secs_f64();
+        one("thalweg_checkpoint_duration_seconds", "gauge", "Time to make the last one durable.", took);
+        one("thalweg_checkpoint_written_bytes", "gauge", "Bytes written for the last one.", kept.last.bytes as f64);
+        let total = kept.last.total_bytes as f64;
+        one("thalweg_checkpoint_total_bytes", "gauge", "Bytes of all state that the last one refers to.", total);
+    }
+    if let Some(hub) = server.intake.statistics() {
+        one("thalweg_hub_appends_total", "counter", "Appends to the hub.", hub.appends as f64);
+        one("thalweg_hub_fsyncs_total", "counter", "Fsyncs of the hub.", hub.fsyncs as f64);
+        one("thalweg_hub_bytes", "gauge", "Bytes that the hub holds.", hub.bytes as f64);
+        let took = hub.last_fsync_micros as f64 / 1e6;
+        one("thalweg_hub_fsync_seconds", "gauge", "The last fsync of the hub.", took);
+    }
+}
+
 fn violations(server: &Server) -> Vec<Sample> {
     let objects = server.objects.load();
     let of = |object: &Object| {
@@ -71,6 +98,7 @@ pub(super) fn text(server: &Server) -> String {
     metric(&mut out, "thalweg_job_failed", "gauge", "1 when a job has stopped with an error.", &failed);
     let queued = by_job(&|r| r.queue.as_ref().map_or(0.0, |q| q.waiting_bytes() as f64));
     metric(&mut out, "thalweg_queue_bytes", "gauge", "Bytes that wait to be taken in, by job.", &queued);
+    durability(server, &mut out);
     let violations = violations(server);
     let help = "Rows that violated an expectation.";
     metric(&mut out, "thalweg_expectation_violations_total", "counter", help, &violations);

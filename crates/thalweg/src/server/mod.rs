@@ -7,7 +7,9 @@
 mod backend;
 mod ddl;
 mod drops;
+mod intake;
 mod jobs;
+mod keeper;
 mod metrics;
 mod pool;
 mod read;
@@ -31,13 +33,18 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use thalweg_core::{Epoch, SqlError, SqlState};
-use thalweg_runtime::live::{Engine, Job, JobState, PushQueue, Relation};
+use thalweg_disk::LocalDisk;
+use thalweg_hub::Hub;
+use thalweg_runtime::live::{Engine, Job, JobState, PUSH_SPLIT, PushQueue, Relation};
 use thalweg_runtime::{Clock, RunConfig};
 use thalweg_sql::server::{Database, Objects, Oid};
+use thalweg_store::checkpoint::{Checkpoints, DiskShelf};
 use thalweg_store::{DataDirectory, Log};
 use tokio::sync::{Mutex, watch};
 
 pub use backend::ServerBackend;
+use intake::Intake;
+use keeper::{Keeper, Line};
 pub(crate) use session::Session;
 
 /// Settings of a server.
@@ -51,13 +58,16 @@ pub struct ServerConfig {
     pub query_memory_bytes: usize,
     /// Sessions at one time.
     pub max_sessions: usize,
+    /// Time between two checkpoints, at least; with a data directory.
+    pub checkpoint_interval: Duration,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
         let run = RunConfig::default();
         let query_memory_bytes = run.memory_limit_bytes / 4;
-        Self { data: None, run, query_memory_bytes, max_sessions: 20_000 }
+        let checkpoint_interval = Duration::from_secs(1);
+        Self { data: None, run, query_memory_bytes, max_sessions: 20_000, checkpoint_interval }
     }
 }
 
@@ -70,8 +80,6 @@ pub(crate) struct Running {
     pub queue: Option<Arc<PushQueue>>,
     /// Held by a statement that reads what it then changes.
     pub turn: Arc<Mutex<()>>,
-    /// Where what is handed in is kept until it can be read again.
-    pub log: Option<std::sync::Mutex<Log>>,
 }
 
 /// Shared by all sessions.
@@ -79,16 +87,22 @@ pub struct Server {
     pub(crate) config: ServerConfig,
     pub(crate) objects: ArcSwap<Objects>,
     pub(crate) running: RwLock<BTreeMap<Oid, Arc<Running>>>,
-    pub(crate) engine: Engine,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) intake: Arc<Intake>,
+    /// With a data directory.
+    pub(crate) keeper: Option<Arc<Keeper>>,
     pub(crate) database: Database,
     pub(crate) pool: pool::QueryPool,
     /// One statement that changes the catalog at a time; its log, if there is one.
     pub(crate) catalog: Mutex<Option<Log>>,
-    pub(crate) data: Option<DataDirectory>,
+    /// Nobody else uses it while this is here.
+    _data: Option<DataDirectory>,
     pub(crate) seal: seal::Seal,
     progress: watch::Receiver<Epoch>,
     pub(crate) started: Instant,
     pub(crate) sessions: users::Sessions,
+    /// Everything is there that was there before.
+    open: AtomicBool,
     stopping: AtomicBool,
 }
 
@@ -109,27 +123,92 @@ impl Server {
         let (moved, progress) = watch::channel(Epoch(0));
         // A job's change of state is news as well, though the epoch is the same.
         let observer = Box::new(move |epoch| moved.send_modify(|at| *at = epoch));
+        let (hub, keeper) = data.as_ref().map(durable).transpose()?.unzip();
+        let line = Line::new();
+        let sender = line.sender.clone();
+        // There is room: the next one is taken when this one is written.
+        let taken = Box::new(move |checkpoint| drop(sender.try_send(checkpoint)));
+        let mut run = config.run.clone();
+        if let Some(keeper) = &keeper {
+            run.checkpoint_interval = Some(config.checkpoint_interval);
+            run.first_epoch = Epoch(keeper.kept().borrow().last.epoch).next();
+        }
+        let engine = Arc::new(Engine::held(run, observer, taken)?);
         let server = Arc::new(Self {
-            engine: Engine::start(config.run.clone(), observer)?,
+            intake: Intake::new(hub, Arc::clone(&engine)),
+            keeper,
+            engine,
+            open: AtomicBool::new(false),
             database: Database::new(config.query_memory_bytes)?,
             pool: pool::QueryPool::start()?,
             objects: ArcSwap::default(),
             running: RwLock::default(),
             catalog: Mutex::new(None),
             seal: seal::Seal::open(data.as_ref().map(|d| d.file("secrets.key")).as_deref())?,
-            data,
+            _data: data,
             progress,
             started: Instant::now(),
             sessions: users::Sessions::default(),
             stopping: AtomicBool::new(false),
             config,
         });
+        if let Some(keeper) = &server.keeper {
+            line.keep(Arc::clone(keeper), Arc::downgrade(&server))?;
+        }
         ddl::replay(&server, replayed).await?;
+        server.engine.begin();
+        server.take_up()?;
+        server.open.store(true, Ordering::Release);
         // Who connects finds everything as it was.
         ddl::wait(&server).await;
         writes::flush(&server).await;
         *server.catalog.lock().await = log;
         Ok(server)
+    }
+
+    /// Hands in again what came after the last checkpoint.
+    fn take_up(&self) -> Result<(), SqlError> {
+        let running = self.running.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for (oid, running) in running {
+            let Some(queue) = &running.queue else { continue };
+            self.intake.create(oid)?;
+            let restored = running.job.spec.durable.as_ref().and_then(|d| d.restored.as_ref());
+            let from = restored.and_then(|r| r.sources.first()?.offsets.get(PUSH_SPLIT).copied());
+            self.intake.replay(oid, queue, from.map(|offset| offset.0))?;
+        }
+        if let Some(keeper) = &self.keeper {
+            keeper.forget_restored();
+        }
+        Ok(())
+    }
+
+    /// Waits until everything that is readable now survives any crash.
+    ///
+    /// # Errors
+    /// Checkpoints cannot be made durable.
+    pub(crate) async fn checkpointed(&self) -> Result<(), SqlError> {
+        let Some(keeper) = &self.keeper else { return Ok(()) };
+        let (mut kept, wanted) = (keeper.kept(), self.engine.epoch());
+        let failures = kept.borrow().failures;
+        loop {
+            let now = kept.borrow_and_update().clone();
+            if now.last.epoch >= wanted.0 {
+                return Ok(());
+            }
+            if now.failures > failures + 1 {
+                let why = now.error.unwrap_or_default();
+                return Err(SqlError::new(SqlState::DISK_FULL, format!("no checkpoint can be made durable: {why}")));
+            }
+            self.engine.want_checkpoint();
+            if kept.changed().await.is_err() || self.is_stopping() {
+                return Err(shutting_down());
+            }
+        }
+    }
+
+    /// Everything is there that was there before.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
     }
 
     /// What runs for `oid`.
@@ -191,16 +270,25 @@ impl Server {
     pub async fn stop(&self) {
         const GRACE: Duration = Duration::from_secs(10);
         let _ = tokio::time::timeout(GRACE, writes::flush(self)).await;
-        self.stopping.store(true, Ordering::Release);
-        let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
-        for log in running.values().filter_map(|r| r.log.as_ref()) {
-            if let Err(error) = log.lock().unwrap_or_else(PoisonError::into_inner).sync() {
-                tracing::error!(%error, "a table's log could not be made durable");
-            }
+        // The next start has nothing to do again.
+        match tokio::time::timeout(GRACE, self.checkpointed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the last checkpoint"),
+            Err(_) => tracing::warn!("the last checkpoint takes too long; the next start does some work again"),
         }
-        drop(running);
+        self.stopping.store(true, Ordering::Release);
         self.engine.stop();
     }
+}
+
+/// The hub and the checkpoints of a data directory.
+fn durable(data: &DataDirectory) -> Result<(Hub, Arc<Keeper>), SqlError> {
+    let disk = |name: &str| LocalDisk::open(data.file(name)).map_err(thalweg_core::Error::from);
+    let (hub, recovered) = Hub::open(Arc::new(disk("hub")?)).map_err(intake::refused)?;
+    tracing::debug!(?recovered, "the hub is open");
+    let shelf = DiskShelf::open(Arc::new(disk("")?), "checkpoints")?;
+    let (checkpoints, found) = Checkpoints::open(Arc::new(shelf))?;
+    Ok((hub, Arc::new(Keeper::new(checkpoints, found))))
 }
 
 pub(crate) fn shutting_down() -> SqlError {

@@ -1,20 +1,17 @@
 //! Rows on their way into tables and sources: INSERT, UPDATE, DELETE, COPY, ingest. It must not know protocols.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
-use arrow::ipc::reader::StreamReader;
-use arrow::ipc::writer::StreamWriter;
 use futures_util::TryStreamExt;
 use thalweg_core::{DeadLetter, SqlError, SqlState};
-use thalweg_runtime::live::JobId;
 use thalweg_serve::backend::{Answer, CopyLayout, IngestError, IngestTarget, Ingested};
 use thalweg_sql::server::{
     CopyDirection, CopySide, Kind, Object, ObjectName, Oid, Privilege, Statement, StatementKind, WritePlan, ast, parse,
 };
-use thalweg_store::Log;
 
+use super::intake::{Handed, Settled};
 use super::read::Pinned;
 use super::session::Session;
 use super::{Running, Server};
@@ -92,7 +89,8 @@ fn held_back(
     rows: RecordBatch,
 ) -> Result<Vec<Push>, SqlError> {
     let rows = session.transaction.hold(table.oid, rows)?;
-    Ok(rows.into_iter().map(|rows| Push { running: Arc::clone(running), rows, dead: Vec::new() }).collect())
+    let push = |rows| Push { oid: table.oid, running: Arc::clone(running), rows, dead: Vec::new() };
+    Ok(rows.into_iter().map(push).collect())
 }
 
 /// As [`held_back`], for rows that go into a quarantine; says so.
@@ -197,6 +195,7 @@ fn running(server: &Server, object: &Object) -> Result<Arc<Running>, SqlError> {
 
 /// Rows for one table or source.
 pub(crate) struct Push {
+    pub oid: Oid,
     pub running: Arc<Running>,
     pub rows: RecordBatch,
     pub dead: Vec<DeadLetter>,
@@ -208,7 +207,7 @@ pub(crate) async fn push(server: &Server, pushes: Vec<Push>) -> Result<Vec<u64>,
     loop {
         news.borrow_and_update();
         match hand_in(server, &pushes)? {
-            Some(tickets) => return Ok(tickets),
+            Some(taken) => return settled(taken).await,
             None if news.changed().await.is_err() => return Err(super::shutting_down()),
             None => {}
         }
@@ -216,12 +215,12 @@ pub(crate) async fn push(server: &Server, pushes: Vec<Push>) -> Result<Vec<u64>,
 }
 
 /// Hands rows in; `None` when a queue is full.
-fn hand_in(server: &Server, pushes: &[Push]) -> Result<Option<Vec<u64>>, SqlError> {
+fn hand_in(server: &Server, pushes: &[Push]) -> Result<Option<Settled>, SqlError> {
     if server.is_stopping() {
         return Err(super::shutting_down());
     }
     let mut handed = Vec::with_capacity(pushes.len());
-    for Push { running, rows, dead } in pushes {
+    for Push { oid, running, rows, dead } in pushes {
         if let Some(error) = running.job.error() {
             let message = format!("{} does not run: {error}", running.job.spec.name);
             return Err(SqlError::new(SqlState::NOT_IN_PREREQUISITE_STATE, message));
@@ -229,53 +228,14 @@ fn hand_in(server: &Server, pushes: &[Push]) -> Result<Option<Vec<u64>>, SqlErro
         let queue = running.queue.as_ref().ok_or_else(|| {
             SqlError::new(SqlState::WRONG_OBJECT_TYPE, format!("{} takes no rows", running.job.spec.name))
         })?;
-        handed.push((Arc::clone(queue), rows.clone(), dead.clone()));
+        handed.push(Handed { oid: *oid, queue: Arc::clone(queue), rows: rows.clone(), dead: dead.clone() });
     }
-    // A log's order is its queue's order: it is held until the rows are in. Always in the order of jobs, so that two
-    // who write to the same tables do not wait for each other.
-    let mut logged: Vec<&Push> = pushes.iter().filter(|p| p.running.log.is_some() && p.rows.num_rows() > 0).collect();
-    logged.sort_by_key(|p| p.running.job.id);
-    let mut logs: Vec<(JobId, MutexGuard<'_, Log>)> = Vec::new();
-    for Push { running, .. } in &logged {
-        if let Some(log) = running.log.as_ref().filter(|_| logs.last().is_none_or(|(id, _)| *id != running.job.id)) {
-            logs.push((running.job.id, log.lock().unwrap_or_else(PoisonError::into_inner)));
-        }
-    }
-    if handed.iter().any(|(queue, ..)| !queue.has_room()) {
-        return Ok(None);
-    }
-    for Push { running, rows, .. } in pushes.iter().filter(|p| p.rows.num_rows() > 0) {
-        if let Some((_, log)) = logs.iter_mut().find(|(id, _)| *id == running.job.id) {
-            log.append(&encoded(rows)?)?;
-        }
-    }
-    Ok(server.engine.push(handed).ok())
+    server.intake.take(handed)
 }
 
-/// Hands in again what a log holds, before anyone else can.
-pub(super) fn put_back(server: &Server, running: &Running, records: Vec<Vec<u8>>) -> Result<(), SqlError> {
-    let Some(queue) = &running.queue else { return Ok(()) };
-    for record in records {
-        let reader = StreamReader::try_new(record.as_slice(), None).map_err(thalweg_core::Error::from)?;
-        for rows in reader {
-            let rows = rows.map_err(thalweg_core::Error::from)?;
-            // The engine reads while we hand in: a full queue has room in a moment.
-            while server.engine.push(vec![(Arc::clone(queue), rows.clone(), Vec::new())]).is_err() {
-                std::thread::yield_now();
-            }
-        }
-    }
-    Ok(())
-}
-
-fn encoded(rows: &RecordBatch) -> Result<Vec<u8>, SqlError> {
-    let mut bytes = Vec::new();
-    let written = StreamWriter::try_new(&mut bytes, &rows.schema()).and_then(|mut writer| {
-        writer.write(rows)?;
-        writer.finish()
-    });
-    written.map_err(thalweg_core::Error::from)?;
-    Ok(bytes)
+/// Waits until what was handed in is durable and in its queues.
+async fn settled(settled: Settled) -> Result<Vec<u64>, SqlError> {
+    settled.await.unwrap_or_else(|_| Err(super::shutting_down()))
 }
 
 /// Waits until what has `ticket` can be read, in every view.
@@ -301,7 +261,7 @@ pub(crate) async fn commit(session: &mut Session, pending: Vec<(Oid, RecordBatch
         let running = session.server.running(table).ok_or_else(|| {
             SqlError::new(SqlState::UNDEFINED_TABLE, "a table that the transaction wrote to was dropped")
         })?;
-        pushes.push(Push { running, rows, dead: Vec::new() });
+        pushes.push(Push { oid: table, running, rows, dead: Vec::new() });
     }
     put(session, pushes, None).await
 }
@@ -571,10 +531,13 @@ pub(crate) async fn ingest(
         )),
     };
     let all = all.map_err(|e| refused(thalweg_core::Error::from(e).into()))?;
-    let mut pushes = vec![Push { running, rows: all, dead }];
+    let mut pushes = vec![Push { oid: object.oid, running, rows: all, dead }];
     pushes.extend(aside);
     match hand_in(&session.server, &pushes).map_err(refused)? {
-        Some(_) => Ok(Ingested { rows: count, set_aside: rows_aside }),
+        Some(taken) => {
+            settled(taken).await.map_err(refused)?;
+            Ok(Ingested { rows: count, set_aside: rows_aside })
+        }
         None => Err(IngestError::Busy { retry_after_ms: RETRY_AFTER_MS }),
     }
 }

@@ -1,0 +1,130 @@
+//! `Manifest`: what a checkpoint consists of, as a checksummed text. It must not know what the state means.
+//!
+//! One line of JSON, then a line `crc32c XXXXXXXX` over the first with its line end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use thalweg_core::{Error, Result};
+
+/// The format that this program writes, and the only one that it reads.
+const FORMAT: u32 = 1;
+
+/// A checkpoint: every durable job's state as of one epoch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    format: u32,
+    /// Everything up to this epoch is in.
+    pub epoch: u64,
+    /// The start of the server that took it: each has a higher number.
+    pub incarnation: u64,
+    /// The epoch's `now()`, microseconds since 1970-01-01 UTC.
+    pub wall_clock: i64,
+    /// By the number that names it for ever.
+    pub jobs: BTreeMap<u64, JobManifest>,
+}
+
+/// A job within a checkpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobManifest {
+    /// The plan that the state fits.
+    pub fingerprint: u64,
+    /// How far each source of the plan was read.
+    pub sources: Vec<SourceManifest>,
+    /// The state, in the order in which it was saved.
+    pub parts: Vec<PartManifest>,
+}
+
+/// How far a source was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceManifest {
+    /// Event time in microseconds.
+    pub watermark: i64,
+    /// All of it was read.
+    pub ended: bool,
+    /// Where to go on, by split.
+    pub offsets: BTreeMap<String, u64>,
+}
+
+/// A piece of state: what one operator on one worker had saved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartManifest {
+    /// The operator's slot.
+    pub slot: usize,
+    /// The worker.
+    pub worker: usize,
+    /// Workers at that time; 0 for a part of all workers.
+    pub workers: usize,
+    /// The file.
+    pub file: String,
+    /// Where in it, in bytes.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
+    /// CRC-32C of these bytes.
+    pub crc: u32,
+}
+
+impl Manifest {
+    pub(super) fn new(epoch: u64, incarnation: u64, wall_clock: i64) -> Self {
+        Self { format: FORMAT, epoch, incarnation, wall_clock, jobs: BTreeMap::new() }
+    }
+
+    /// The name of the manifest of an epoch; names sort by epoch.
+    pub(super) fn name(epoch: u64, incarnation: u64) -> String {
+        format!("{epoch:020}-{incarnation:010}.manifest")
+    }
+
+    /// The epoch in a manifest's name.
+    pub(super) fn epoch_of(name: &str) -> Option<u64> {
+        let (epoch, rest) = name.split_once('-')?;
+        rest.strip_suffix(".manifest")?.parse::<u64>().ok()?;
+        epoch.parse().ok()
+    }
+
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+        let mut text = serde_json::to_string(self).map_err(|e| Error::Internal(e.to_string()))?;
+        text.push('\n');
+        let crc = crc32c::crc32c(text.as_bytes());
+        text.push_str(&format!("crc32c {crc:08x}\n"));
+        Ok(text.into_bytes())
+    }
+
+    pub(super) fn decode(name: &str, bytes: &[u8]) -> Result<Self> {
+        let damaged = |what: String| Error::Data(format!("{name}: {what}"));
+        let end = bytes.iter().position(|b| *b == b'\n').map(|at| at + 1);
+        let (line, sum) = end
+            .and_then(|end| bytes.split_at_checked(end))
+            .ok_or_else(|| damaged(format!("{} bytes without a line end: it is torn", bytes.len())))?;
+        let found = format!("crc32c {:08x}\n", crc32c::crc32c(line));
+        if sum != found.as_bytes() {
+            let expected = String::from_utf8_lossy(sum);
+            let message =
+                format!("damaged at byte 0 to {}: expected {}, found {}", line.len(), expected.trim(), found.trim());
+            return Err(damaged(message));
+        }
+        let manifest: Self = serde_json::from_slice(line).map_err(|e| damaged(e.to_string()))?;
+        if manifest.format != FORMAT {
+            let message = format!("format {} is not known to this version, which reads {FORMAT}", manifest.format);
+            return Err(Error::invalid_with_hint(format!("{name}: {message}"), "Start the version that wrote it."));
+        }
+        Ok(manifest)
+    }
+
+    /// The files that it names.
+    pub(super) fn files(&self) -> BTreeSet<&str> {
+        self.jobs.values().flat_map(|job| &job.parts).map(|part| part.file.as_str()).collect()
+    }
+
+    /// Bytes of state.
+    pub fn bytes(&self) -> u64 {
+        self.jobs.values().map(JobManifest::bytes).sum()
+    }
+}
+
+impl JobManifest {
+    /// Bytes of state.
+    pub fn bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.length).sum()
+    }
+}

@@ -1,0 +1,353 @@
+//! Checkpoints: state files and manifests, the last few of them, and their compaction.
+//!
+//! Owns the layout of the folder: `EPOCH-INCARNATION.manifest` names pieces of `EPOCH-INCARNATION[-c].state` files, all
+//! checksummed, none ever changed. A manifest that is damaged, or that names something that is, is reported and the one
+//! before it is used. It must not know jobs, operators or plans: those are numbers and tables here.
+
+mod blob;
+mod manifest;
+mod shelf;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use thalweg_core::{Error, Result};
+
+pub use blob::SavedTable;
+pub use manifest::{JobManifest, Manifest, PartManifest, SourceManifest};
+pub use shelf::{DiskShelf, Shelf};
+
+/// Checkpoints that are kept.
+pub const KEPT: usize = 3;
+/// Pieces of one operator's state on one worker before they are made into one.
+const MAX_PIECES: usize = 32;
+
+/// What changed since the checkpoint before.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    /// Everything up to this epoch is in.
+    pub epoch: u64,
+    /// The epoch's `now()`.
+    pub wall_clock: i64,
+    /// Workers at this time.
+    pub workers: usize,
+    /// Every job that is in the checkpoint; one that is not here is in it no more.
+    pub jobs: BTreeMap<u64, JobChange>,
+}
+
+/// What changed of a job.
+#[derive(Clone, Debug, Default)]
+pub struct JobChange {
+    /// The plan that the state fits.
+    pub fingerprint: u64,
+    /// How far each source was read.
+    pub sources: Vec<SourceManifest>,
+    /// By worker and slot.
+    pub parts: BTreeMap<(usize, usize), Vec<SavedTable>>,
+}
+
+/// A job as the last checkpoint holds it.
+#[derive(Clone, Debug)]
+pub struct SavedJob {
+    /// Its entry.
+    pub manifest: JobManifest,
+    /// The tables of each part, in the manifest's order.
+    pub tables: Vec<Vec<SavedTable>>,
+}
+
+/// What a checkpoint took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Written {
+    /// Its epoch.
+    pub epoch: u64,
+    /// Bytes written for it.
+    pub bytes: u64,
+    /// Bytes of all state that it refers to.
+    pub total_bytes: u64,
+    /// Time to make it durable.
+    pub took: Duration,
+}
+
+/// Makes one change of several, of one operator's state: `(job, slot, changes in order)`.
+pub type Merge<'a> = dyn Fn(u64, usize, Vec<Vec<SavedTable>>) -> Result<Option<Vec<SavedTable>>> + 'a;
+
+/// The checkpoints of one server.
+#[derive(Debug)]
+pub struct Checkpoints {
+    shelf: Arc<dyn Shelf>,
+    incarnation: u64,
+    last: Option<Manifest>,
+    /// Manifests that are there, oldest first.
+    kept: Vec<Manifest>,
+    /// Changes that could not be made durable: the next checkpoint takes them along.
+    owed: Vec<Change>,
+}
+
+/// What was found at a start.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The jobs of the newest checkpoint that is whole.
+    pub jobs: BTreeMap<u64, SavedJob>,
+    /// What is wrong with newer ones.
+    pub damaged: Vec<Error>,
+}
+
+impl Checkpoints {
+    /// Opens what is there and reads the newest checkpoint that is whole.
+    ///
+    /// # Errors
+    /// The shelf cannot be read; or there are checkpoints and none of them is whole: then nothing is changed.
+    pub fn open(shelf: Arc<dyn Shelf>) -> Result<(Self, Found)> {
+        let mut names: Vec<String> = shelf.list()?.into_iter().filter(|n| Manifest::epoch_of(n).is_some()).collect();
+        names.sort_unstable();
+        let mut found = Found::default();
+        let (mut last, mut kept, mut incarnation) = (None, Vec::new(), 0);
+        for name in names.iter().rev() {
+            let read = shelf.read(name).and_then(|bytes| Manifest::decode(name, &bytes));
+            let manifest = match read {
+                Ok(manifest) => manifest,
+                Err(error) => {
+                    found.damaged.push(error);
+                    continue;
+                }
+            };
+            incarnation = incarnation.max(manifest.incarnation);
+            if last.is_none() {
+                match load(shelf.as_ref(), &manifest) {
+                    Ok(jobs) => {
+                        found.jobs = jobs;
+                        last = Some(manifest.clone());
+                    }
+                    Err(error) => {
+                        found.damaged.push(error);
+                        continue;
+                    }
+                }
+            }
+            kept.push(manifest);
+        }
+        if last.is_none() && !names.is_empty() {
+            let first = found.damaged.swap_remove(0);
+            let message = format!("none of {} checkpoints is whole; the newest: {first}", names.len());
+            let hint = "Put the files back from a copy, or move the folder away to begin without state.";
+            return Err(Error::invalid_with_hint(message, hint));
+        }
+        kept.reverse();
+        let checkpoints = Self { shelf, incarnation: incarnation + 1, last, kept, owed: Vec::new() };
+        // Of manifests that are damaged nothing may be left that a later fault would bring back.
+        for name in names.iter().filter(|n| !checkpoints.kept.iter().any(|m| name_of(m) == **n)) {
+            checkpoints.shelf.remove(name)?;
+        }
+        checkpoints.sweep()?;
+        Ok((checkpoints, found))
+    }
+
+    /// The last checkpoint.
+    pub fn last(&self) -> Option<&Manifest> {
+        self.last.as_ref()
+    }
+
+    /// The number of this start.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// The oldest checkpoint that is kept: what it needs of any log must stay.
+    pub fn oldest(&self) -> Option<&Manifest> {
+        self.kept.first()
+    }
+
+    /// Makes a checkpoint durable.
+    ///
+    /// # Errors
+    /// The shelf refuses. Then the change is kept, and the next checkpoint has it too.
+    pub fn write(&mut self, change: Change) -> Result<Written> {
+        let began = Instant::now();
+        self.owed.push(change);
+        let Some(newest) = self.owed.last() else { return Ok(Written::default()) };
+        let mut manifest = Manifest::new(newest.epoch, self.incarnation, newest.wall_clock);
+        let file = format!("{:020}-{:010}.state", newest.epoch, self.incarnation);
+        let mut bytes = Vec::new();
+        for (key, job) in &newest.jobs {
+            let before =
+                self.last.as_ref().and_then(|last| last.jobs.get(key)).filter(|b| b.fingerprint == job.fingerprint);
+            let mut parts = before.map(|b| b.parts.clone()).unwrap_or_default();
+            for change in &self.owed {
+                let Some(job) = change.jobs.get(key) else { continue };
+                for ((worker, slot), tables) in &job.parts {
+                    let of = PartOf { slot: *slot, worker: *worker, workers: change.workers };
+                    parts.push(append(&mut bytes, &file, of, tables)?);
+                }
+            }
+            let (fingerprint, sources) = (job.fingerprint, job.sources.clone());
+            manifest.jobs.insert(*key, JobManifest { fingerprint, sources, parts });
+        }
+        let written = bytes.len() as u64;
+        self.publish(manifest, file, bytes)?;
+        self.owed.clear();
+        let total_bytes = self.last.as_ref().map_or(0, Manifest::bytes);
+        let epoch = self.last.as_ref().map_or(0, |m| m.epoch);
+        Ok(Written { epoch, bytes: written, total_bytes, took: began.elapsed() })
+    }
+
+    fn publish(&mut self, manifest: Manifest, file: String, bytes: Vec<u8>) -> Result<()> {
+        let files = if bytes.is_empty() { Vec::new() } else { vec![(file, bytes)] };
+        self.shelf.publish(&files, (&name_of(&manifest), &manifest.encode()?))?;
+        self.kept.push(manifest.clone());
+        self.last = Some(manifest);
+        // It is durable, whatever becomes of the old ones: what cannot be removed now is removed with the next.
+        while self.kept.len() > KEPT && self.shelf.remove(&name_of(&self.kept[0])).is_ok() {
+            self.kept.remove(0);
+        }
+        let _ = self.sweep();
+        Ok(())
+    }
+
+    /// Removes files that no manifest names.
+    fn sweep(&self) -> Result<()> {
+        let named: BTreeSet<&str> = self.kept.iter().flat_map(Manifest::files).collect();
+        let all = self.shelf.list()?;
+        let orphans =
+            all.iter().filter(|n| (n.ends_with(".state") || n.ends_with(".tmp")) && !named.contains(n.as_str()));
+        orphans.into_iter().try_for_each(|name| self.shelf.remove(name))
+    }
+
+    /// Makes long chains of changes into one each. The last checkpoint is replaced by one that says the same.
+    ///
+    /// # Errors
+    /// State cannot be read or written, or `merge` fails; then the last checkpoint stays as it is.
+    pub fn compact(&mut self, merge: &Merge<'_>) -> Result<u64> {
+        let Some(last) = &self.last else { return Ok(0) };
+        // The same epoch under another name: it sorts behind the one that it replaces.
+        let file = format!("{:020}-{:010}-c.state", last.epoch, self.incarnation);
+        let mut manifest = last.clone();
+        let mut bytes = Vec::new();
+        let mut merged = false;
+        for (key, job) in &mut manifest.jobs {
+            for slot in long_chains(job) {
+                merged |= self.compact_slot(*key, slot, job, &file, &mut bytes, merge)?;
+            }
+        }
+        if !merged {
+            return Ok(0);
+        }
+        let written = bytes.len() as u64;
+        self.incarnation += 1;
+        manifest.incarnation = self.incarnation;
+        self.publish(manifest, file, bytes)?;
+        Ok(written)
+    }
+
+    fn compact_slot(
+        &self,
+        key: u64,
+        slot: usize,
+        job: &mut JobManifest,
+        file: &str,
+        bytes: &mut Vec<u8>,
+        merge: &Merge<'_>,
+    ) -> Result<bool> {
+        let of_slot: Vec<PartManifest> = job.parts.iter().filter(|p| p.slot == slot).cloned().collect();
+        let workers: BTreeSet<usize> = of_slot.iter().map(|p| p.workers).collect();
+        // While the number of workers stays, each keeps its own; after that all is one, to be divided anew.
+        let groups: Vec<PartOf> = match workers.first() {
+            Some(workers) if workers_agree(&of_slot) => {
+                (0..*workers).map(|worker| PartOf { slot, worker, workers: *workers }).collect()
+            }
+            _ => vec![PartOf { slot, worker: 0, workers: 0 }],
+        };
+        let mut new = Vec::new();
+        for of in groups {
+            let chain: Vec<&PartManifest> =
+                of_slot.iter().filter(|p| of.workers == 0 || p.worker == of.worker).collect();
+            if chain.is_empty() {
+                continue;
+            }
+            let tables = chain.iter().map(|part| self.tables(part)).collect::<Result<Vec<_>>>()?;
+            let Some(tables) = merge(key, slot, tables)? else { return Ok(false) };
+            if !tables.is_empty() {
+                new.push(append(bytes, file, of, &tables)?);
+            }
+        }
+        job.parts.retain(|p| p.slot != slot);
+        job.parts.extend(new);
+        Ok(true)
+    }
+
+    fn tables(&self, part: &PartManifest) -> Result<Vec<SavedTable>> {
+        let whole = self.shelf.read(&part.file)?;
+        blob::decode(piece(&whole, part)?)
+    }
+}
+
+fn workers_agree(parts: &[PartManifest]) -> bool {
+    parts.windows(2).all(|pair| pair[0].workers == pair[1].workers) && parts.iter().all(|p| p.workers > 0)
+}
+
+/// Slots with more pieces than are good, or with more changes than what they change.
+fn long_chains(job: &JobManifest) -> Vec<usize> {
+    let mut by_slot: BTreeMap<usize, BTreeMap<usize, Vec<u64>>> = BTreeMap::new();
+    for part in &job.parts {
+        by_slot.entry(part.slot).or_default().entry(part.worker).or_default().push(part.length);
+    }
+    let long = |pieces: &Vec<u64>| {
+        let base = pieces.first().copied().unwrap_or(0);
+        pieces.len() > MAX_PIECES || (pieces.len() > 4 && pieces.iter().skip(1).sum::<u64>() > (2 * base).max(1 << 20))
+    };
+    by_slot.into_iter().filter(|(_, workers)| workers.values().any(long)).map(|(slot, _)| slot).collect()
+}
+
+#[derive(Clone, Copy)]
+struct PartOf {
+    slot: usize,
+    worker: usize,
+    workers: usize,
+}
+
+fn append(bytes: &mut Vec<u8>, file: &str, of: PartOf, tables: &[SavedTable]) -> Result<PartManifest> {
+    let blob = blob::encode(tables)?;
+    let part = PartManifest {
+        slot: of.slot,
+        worker: of.worker,
+        workers: of.workers,
+        file: file.to_owned(),
+        offset: bytes.len() as u64,
+        length: blob.len() as u64,
+        crc: crc32c::crc32c(&blob),
+    };
+    bytes.extend(blob);
+    Ok(part)
+}
+
+fn name_of(manifest: &Manifest) -> String {
+    Manifest::name(manifest.epoch, manifest.incarnation)
+}
+
+/// The bytes of a part, checked.
+fn piece<'a>(file: &'a [u8], part: &PartManifest) -> Result<&'a [u8]> {
+    let range = usize::try_from(part.offset).ok().zip(usize::try_from(part.length).ok());
+    let bytes = range.and_then(|(from, length)| file.get(from..from.checked_add(length)?));
+    let damaged = |what: String| Error::Data(format!("{}: at byte {}: {what}", part.file, part.offset));
+    let bytes =
+        bytes.ok_or_else(|| damaged(format!("{} bytes are expected, the file has {}", part.length, file.len())))?;
+    match crc32c::crc32c(bytes) {
+        found if found == part.crc => Ok(bytes),
+        found => Err(damaged(format!("expected checksum {:08x}, found {found:08x}", part.crc))),
+    }
+}
+
+fn load(shelf: &dyn Shelf, manifest: &Manifest) -> Result<BTreeMap<u64, SavedJob>> {
+    let mut files: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
+    for name in manifest.files() {
+        files.insert(name, shelf.read(name)?);
+    }
+    let jobs = manifest.jobs.iter().map(|(key, job)| {
+        let tables = job.parts.iter().map(|part| blob::decode(piece(&files[part.file.as_str()], part)?));
+        Ok((*key, SavedJob { manifest: job.clone(), tables: tables.collect::<Result<_>>()? }))
+    });
+    jobs.collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! `Shelf`: where checkpoints lie: files that are made once, as a whole, and never change. It must not know what is in
+//! them.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use thalweg_core::Result;
+use thalweg_disk::{Disk, DiskErrorKind, NewFile, durable_folder, durable_publish};
+
+/// Files by name, in one folder or under one prefix.
+pub trait Shelf: Debug + Send + Sync {
+    /// Makes `files` durable, then `manifest`: after a crash the manifest is whole or not there, and where it is there,
+    /// so are the files. Nothing is overwritten.
+    ///
+    /// # Errors
+    /// A name is taken, there is no room, or the disk refuses.
+    fn publish(&self, files: &[(String, Vec<u8>)], manifest: (&str, &[u8])) -> Result<()>;
+
+    /// All of a file.
+    ///
+    /// # Errors
+    /// It is not there, or cannot be read.
+    fn read(&self, name: &str) -> Result<Vec<u8>>;
+
+    /// The names.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    fn list(&self) -> Result<Vec<String>>;
+
+    /// Removes a file; one that is not there is no error.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    fn remove(&self, name: &str) -> Result<()>;
+}
+
+/// A folder of a disk.
+#[derive(Debug)]
+pub struct DiskShelf {
+    disk: Arc<dyn Disk>,
+    folder: String,
+}
+
+impl DiskShelf {
+    /// The folder is made if need be.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn open(disk: Arc<dyn Disk>, folder: &str) -> Result<Self> {
+        durable_folder(disk.as_ref(), folder)?;
+        Ok(Self { disk, folder: folder.to_owned() })
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.folder)
+    }
+}
+
+impl Shelf for DiskShelf {
+    fn publish(&self, files: &[(String, Vec<u8>)], (name, content): (&str, &[u8])) -> Result<()> {
+        let paths: Vec<String> = files.iter().map(|(name, _)| self.path(name)).collect();
+        let files: Vec<NewFile<'_>> =
+            paths.iter().zip(files).map(|(path, (_, bytes))| NewFile { path, bytes }).collect();
+        let manifest = self.path(name);
+        durable_publish(self.disk.as_ref(), &files, NewFile { path: &manifest, bytes: content })?;
+        Ok(())
+    }
+
+    fn read(&self, name: &str) -> Result<Vec<u8>> {
+        Ok(self.disk.read(&self.path(name))?)
+    }
+
+    fn list(&self) -> Result<Vec<String>> {
+        Ok(self.disk.list(&self.folder)?.into_iter().map(|entry| entry.name).collect())
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        match self.disk.remove(&self.path(name)) {
+            Err(e) if e.kind == DiskErrorKind::NotFound => Ok(()),
+            other => Ok(other?),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Checkpoints through crashes, full disks and damage, against a model that remembers every state.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use arrow::record_batch::RecordBatch;
+use thalweg_disk::{Disk, Rng, SimDisk};
+
+use super::*;
+
+/// Keys and values of the one operator of a job.
+type State = BTreeMap<i64, i64>;
+
+fn rows(changes: &[(i64, i64)]) -> RecordBatch {
+    let schema = Schema::new(vec![Field::new("k", DataType::Int64, false), Field::new("v", DataType::Int64, false)]);
+    let column = |f: &dyn Fn(&(i64, i64)) -> i64| Arc::new(Int64Array::from_iter_values(changes.iter().map(f)));
+    let columns: Vec<ArrayRef> = vec![column(&|c| c.0), column(&|c| c.1)];
+    RecordBatch::try_new(Arc::new(schema), columns).expect("two columns")
+}
+
+fn table(upserts: &[(i64, i64)], deletes: &[i64]) -> SavedTable {
+    let gone: Vec<(i64, i64)> = deletes.iter().map(|k| (*k, 0)).collect();
+    let deletes = (!gone.is_empty()).then(|| rows(&gone).project(&[0]).expect("the first column"));
+    SavedTable { name: "kv".to_owned(), upserts: rows(upserts), deletes }
+}
+
+fn apply(state: &mut State, tables: &[SavedTable]) {
+    for table in tables {
+        if let Some(gone) = &table.deletes {
+            state.retain(|k, _| !gone.column(0).as_primitive::<Int64Type>().values().contains(k));
+        }
+        let column = |c: usize| table.upserts.column(c).as_primitive::<Int64Type>().values().to_vec();
+        state.extend(column(0).into_iter().zip(column(1)));
+    }
+}
+
+fn restored(found: &Found) -> BTreeMap<u64, State> {
+    let of = |job: &SavedJob| {
+        let mut state = State::new();
+        job.tables.iter().for_each(|tables| apply(&mut state, tables));
+        state
+    };
+    found.jobs.iter().map(|(key, job)| (*key, of(job))).collect()
+}
+
+fn merged(_job: u64, _slot: usize, chain: Vec<Vec<SavedTable>>) -> Result<Option<Vec<SavedTable>>> {
+    let mut state = State::new();
+    chain.iter().for_each(|tables| apply(&mut state, tables));
+    let all: Vec<(i64, i64)> = state.into_iter().collect();
+    Ok(Some(vec![table(&all, &[])]))
+}
+
+/// A random history of two jobs; what was acknowledged, and at which step of the disk.
+struct History {
+    rng: Rng,
+    disk: SimDisk,
+    checkpoints: Checkpoints,
+    model: BTreeMap<u64, State>,
+    epoch: u64,
+    /// All states in order, with the step after which each was acknowledged.
+    acknowledged: Vec<(u64, u64, BTreeMap<u64, State>)>,
+    /// States that were on their way when something failed.
+    attempted: BTreeMap<u64, BTreeMap<u64, State>>,
+}
+
+fn shelf(disk: &SimDisk) -> Arc<dyn Shelf> {
+    Arc::new(DiskShelf::open(Arc::new(disk.clone()) as Arc<dyn Disk>, "checkpoints").expect("a folder"))
+}
+
+impl History {
+    fn new(seed: u64, disk: SimDisk) -> Self {
+        let (checkpoints, found) = Checkpoints::open(shelf(&disk)).expect("an empty shelf");
+        assert!(found.jobs.is_empty() && found.damaged.is_empty());
+        let model = BTreeMap::from([(1, State::new()), (2, State::new())]);
+        let (rng, acknowledged, attempted) = (Rng::new(seed), vec![(0, 0, BTreeMap::new())], BTreeMap::new());
+        Self { rng, disk, checkpoints, model, epoch: 0, acknowledged, attempted }
+    }
+
+    fn change(&mut self) -> Change {
+        self.epoch += 1 + self.rng.below(5) as u64;
+        let mut change = Change { epoch: self.epoch, wall_clock: 7, workers: 1, jobs: BTreeMap::new() };
+        for (key, state) in &mut self.model {
+            let mut job = JobChange { fingerprint: *key, ..JobChange::default() };
+            if !self.rng.one_in(4) {
+                let upserts: Vec<(i64, i64)> =
+                    (0..1 + self.rng.below(6)).map(|_| (self.rng.below(30) as i64, self.epoch as i64)).collect();
+                let deletes: Vec<i64> = (0..self.rng.below(3)).map(|_| self.rng.below(30) as i64).collect();
+                let tables = vec![table(&upserts, &deletes)];
+                apply(state, &tables);
+                job.parts.insert((0, 3), tables);
+            }
+            change.jobs.insert(*key, job);
+        }
+        self.attempted.insert(self.epoch, self.model.clone());
+        change
+    }
+
+    fn step(&mut self) {
+        if self.rng.one_in(6) {
+            let _ = self.checkpoints.compact(&merged);
+            return;
+        }
+        let change = self.change();
+        if self.checkpoints.write(change).is_ok() {
+            self.acknowledged.push((self.disk.steps(), self.epoch, self.model.clone()));
+        }
+    }
+}
+
+#[test]
+fn every_crash_leaves_a_state_that_was_and_none_older_than_the_last_acknowledged() {
+    let (mut states, mut newer) = (0, 0);
+    for seed in 0..6 {
+        let disk = SimDisk::new();
+        let mut history = History::new(seed, disk.clone());
+        disk.record();
+        (0..24).for_each(|_| history.step());
+        for state in disk.crash_states(12, seed) {
+            let (_, least, _) =
+                history.acknowledged.iter().rev().find(|(step, ..)| *step <= state.steps).expect("the first");
+            let (again, found) = Checkpoints::open(shelf(&state.disk))
+                .unwrap_or_else(|e| panic!("seed {seed}, step {}: {e}", state.steps));
+            let epoch = again.last().map_or(0, |m| m.epoch);
+            assert!(epoch >= *least, "seed {seed}, step {}: epoch {epoch}, acknowledged {least}", state.steps);
+            let expected = history.attempted.get(&epoch).cloned().unwrap_or_default();
+            assert_eq!(restored(&found), expected, "seed {seed}, step {}, epoch {epoch}", state.steps);
+            states += 1;
+            newer += usize::from(epoch > *least);
+        }
+    }
+    println!("{states} crash states, {newer} with a checkpoint that was not acknowledged yet");
+    assert!(states > 3_000, "{states} states are too few to mean anything");
+}
+
+#[test]
+fn what_a_full_disk_refused_is_in_the_next_checkpoint() {
+    for seed in 0..40 {
+        let disk = SimDisk::new();
+        let mut history = History::new(seed, disk.clone());
+        (0..5).for_each(|_| history.step());
+        disk.set_capacity(Some(disk.bytes() + history.rng.below(600) as u64));
+        (0..4).for_each(|_| history.step());
+        disk.set_capacity(None);
+        let change = history.change();
+        history.checkpoints.write(change).expect("there is room again");
+        let (_, found) = Checkpoints::open(shelf(&disk.restart())).expect("whole");
+        assert_eq!(restored(&found), history.model, "seed {seed}");
+    }
+}
+
+#[test]
+fn damage_is_reported_and_the_checkpoint_before_is_used() {
+    let disk = SimDisk::new();
+    let mut history = History::new(1, disk.clone());
+    (0..12).for_each(|_| history.step());
+    let names: Vec<String> = shelf(&disk).list().expect("listed");
+    let mut rng = Rng::new(5);
+    let (mut fell_back, mut refused, mut harmless) = (0, 0, 0);
+    for round in 0..600 {
+        let name = &names[rng.below(names.len())];
+        let copy = SimDisk::new();
+        let folder = shelf(&copy);
+        for other in &names {
+            let mut bytes = shelf(&disk).read(other).expect("readable");
+            if other == name {
+                let at = rng.below(bytes.len());
+                if round % 3 == 0 { bytes.truncate(at) } else { bytes[at] ^= 1 << rng.below(8) }
+            }
+            folder.publish(&[], (other, &bytes)).expect("a copy");
+        }
+        match Checkpoints::open(folder) {
+            Ok((again, found)) => {
+                let epoch = again.last().expect("some checkpoint").epoch;
+                assert_eq!(restored(&found), history.attempted[&epoch], "round {round}: {name}");
+                if found.damaged.is_empty() { harmless += 1 } else { fell_back += 1 }
+            }
+            Err(error) => {
+                let text = error.to_string();
+                assert!(text.contains("byte") || text.contains("torn") || text.contains(".manifest"), "{text}");
+                refused += 1;
+            }
+        }
+    }
+    println!("{fell_back} times an older one was used, {refused} refused, {harmless} harmless");
+    assert!(fell_back > 0);
+}
+
+#[test]
+fn compaction_bounds_the_chain_and_old_files_go() {
+    let disk = SimDisk::new();
+    let (mut checkpoints, _) = Checkpoints::open(shelf(&disk)).expect("an empty shelf");
+    let mut model = State::new();
+    for epoch in 1..=300u64 {
+        let tables = vec![table(&[(epoch as i64 % 17, epoch as i64)], &[])];
+        apply(&mut model, &tables);
+        let job = JobChange { parts: BTreeMap::from([((0, 0), tables)]), ..JobChange::default() };
+        let jobs = BTreeMap::from([(9, job)]);
+        checkpoints.write(Change { epoch, wall_clock: 0, workers: 1, jobs }).expect("written");
+        checkpoints.compact(&merged).expect("compacted");
+    }
+    let pieces = checkpoints.last().expect("the last").jobs[&9].parts.len();
+    assert!(pieces <= MAX_PIECES + 1, "{pieces} pieces");
+    let files = shelf(&disk).list().expect("listed").len();
+    assert!(files < 3 * MAX_PIECES, "{files} files");
+    let (_, found) = Checkpoints::open(shelf(&disk)).expect("whole");
+    assert_eq!(restored(&found)[&9], model);
+}

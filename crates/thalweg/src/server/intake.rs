@@ -1,0 +1,284 @@
+//! `Intake`: the way of rows that are handed in: into the hub, and, once they are durable there, into their queues, all in
+//! one order. Without a data directory there is no hub and they go at once. It must not know statements.
+//!
+//! A push is a record of its topic: the rows as an Arrow IPC stream, or, with the key `dead`, those that could not be
+//! decoded. The ticket of a push is the offset after it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use arrow::array::{ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatch, StringViewArray};
+use arrow::datatypes::Int64Type;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
+use bytes::Bytes;
+use thalweg_core::{DeadLetter, Error, SqlError, SqlState, dead_schema};
+use thalweg_hub::{Append, Hub, HubError, Record, Ticket, TopicOptions, Visibility};
+use thalweg_runtime::live::{Engine, PushQueue, Pushed};
+use thalweg_sql::server::Oid;
+use tokio::sync::oneshot;
+
+/// The key of records of what could not be decoded.
+const DEAD: &[u8] = b"dead";
+/// Bytes of the hub that are read at a time after a restart.
+const REPLAY_BYTES: usize = 8 << 20;
+
+/// Rows for one table or source.
+pub(crate) struct Handed {
+    pub oid: Oid,
+    pub queue: Arc<PushQueue>,
+    pub rows: RecordBatch,
+    pub dead: Vec<DeadLetter>,
+}
+
+/// Says when a push is in its queues: its tickets there.
+pub(crate) type Settled = oneshot::Receiver<Result<Vec<u64>, SqlError>>;
+
+struct Waiting {
+    ticket: Ticket,
+    pushes: Vec<Pushed>,
+    tell: oneshot::Sender<Result<Vec<u64>, SqlError>>,
+}
+
+/// See the module.
+pub(crate) struct Intake {
+    hub: Option<Hub>,
+    engine: Arc<Engine>,
+    /// In the order of the hub.
+    waiting: Mutex<VecDeque<Waiting>>,
+    me: Weak<Self>,
+}
+
+fn topic(oid: Oid) -> String {
+    format!("relation-{}", oid.0)
+}
+
+impl Intake {
+    pub fn new(hub: Option<Hub>, engine: Arc<Engine>) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self { hub, engine, waiting: Mutex::default(), me: Weak::clone(me) })
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes rows that belong together; `None` when a queue is full.
+    ///
+    /// # Errors
+    /// The hub refuses; nothing was taken.
+    pub fn take(&self, handed: Vec<Handed>) -> Result<Option<Settled>, SqlError> {
+        let (tell, settled) = oneshot::channel();
+        // Everything is in the hub's order, which is the order of whoever holds this.
+        let mut waiting = self.waiting();
+        if handed.iter().any(|h| !h.queue.has_room()) {
+            return Ok(None);
+        }
+        let appended = match &self.hub {
+            Some(hub) => append(hub, &handed)?,
+            None => None,
+        };
+        let Some((hub, (ticket, tickets))) = self.hub.as_ref().zip(appended) else {
+            let pushes = handed.into_iter().map(|h| Pushed::new(h.queue, h.rows, h.dead, None)).collect();
+            let _ = tell.send(Ok(self.engine.put(pushes)));
+            return Ok(Some(settled));
+        };
+        let pushes = handed.into_iter().zip(tickets);
+        let pushes = pushes.map(|(h, ticket)| Pushed::new(h.queue, h.rows, h.dead, ticket)).collect();
+        waiting.push_back(Waiting { ticket, pushes, tell });
+        drop(waiting);
+        let me = Weak::clone(&self.me);
+        hub.on_durable(
+            ticket,
+            Box::new(move |outcome| {
+                if let Some(intake) = me.upgrade() {
+                    intake.settle(outcome.err());
+                }
+            }),
+        );
+        Ok(Some(settled))
+    }
+
+    /// Hands on what has become durable, in order; with an error nothing will.
+    fn settle(&self, error: Option<HubError>) {
+        let Some(hub) = &self.hub else { return };
+        let mut waiting = self.waiting();
+        let durable = hub.durable();
+        while let Some(next) = waiting.pop_front() {
+            if next.ticket <= durable {
+                let _ = next.tell.send(Ok(self.engine.put(next.pushes)));
+            } else if let Some(error) = &error {
+                let _ = next.tell.send(Err(refused(error.clone())));
+            } else {
+                waiting.push_front(next);
+                return;
+            }
+        }
+    }
+
+    /// A topic for a new relation; one that is there already stays as it is.
+    ///
+    /// # Errors
+    /// The hub refuses.
+    pub fn create(&self, oid: Oid) -> Result<(), SqlError> {
+        let Some(hub) = &self.hub else { return Ok(()) };
+        match hub.create_topic(&topic(oid), TopicOptions::default()) {
+            Ok(()) | Err(HubError::TopicExists(_)) => Ok(()),
+            Err(error) => Err(refused(error)),
+        }
+    }
+
+    /// The relation is gone.
+    pub fn delete(&self, oid: Oid) {
+        let Some(hub) = &self.hub else { return };
+        match hub.delete_topic(&topic(oid)) {
+            Ok(()) | Err(HubError::NoTopic(_)) => {}
+            // Its number is never used again; what stays only takes space.
+            Err(error) => tracing::warn!(%error, "a dropped relation's log could not be removed"),
+        }
+    }
+
+    /// Everything of a relation from `from` on is needed still; what is before may go.
+    pub fn keep_from(&self, oid: Oid, from: u64) {
+        let Some(hub) = &self.hub else { return };
+        let kept = hub.set_floor(&topic(oid), from).and_then(|()| hub.delete_before(&topic(oid), from));
+        match kept {
+            Ok(_) | Err(HubError::NoTopic(_)) => {}
+            Err(error) => tracing::warn!(%error, "an old part of the hub could not be removed"),
+        }
+    }
+
+    /// Hands in again what the hub holds of a relation from `from` on; `None` begins where the hub does.
+    ///
+    /// # Errors
+    /// The hub cannot be read, or does not hold what is needed.
+    pub fn replay(&self, oid: Oid, queue: &Arc<PushQueue>, from: Option<u64>) -> Result<u64, SqlError> {
+        let Some(hub) = &self.hub else { return Ok(0) };
+        let topic = topic(oid);
+        let (start, end) = (hub.start_offset(&topic).map_err(refused)?, hub.end_offset(&topic).map_err(refused)?);
+        let mut at = from.unwrap_or(start);
+        if at < start || at > end {
+            let message = format!("{topic}: the hub holds offsets {start} to {end}, the checkpoint needs {at}");
+            let hint = "Put the data directory back as it was: hub and checkpoints belong together.";
+            return Err(Error::invalid_with_hint(message, hint).into());
+        }
+        let began = at;
+        while at < end {
+            for batch in hub.read(&topic, at, REPLAY_BYTES, Visibility::default()).map_err(refused)? {
+                for (offset, record) in batch.records().map_err(|e| Error::Data(e.to_string()))? {
+                    if offset < at {
+                        continue;
+                    }
+                    self.put_back(queue, &record, offset + 1)?;
+                }
+                at = at.max(batch.end_offset());
+            }
+        }
+        Ok(end - began)
+    }
+
+    fn put_back(&self, queue: &Arc<PushQueue>, record: &Record, ticket: u64) -> Result<(), SqlError> {
+        let value = record.value.clone().unwrap_or_default();
+        let dead = record.key.as_deref() == Some(DEAD);
+        let mut rows = RecordBatch::new_empty(queue.schema());
+        let mut letters = Vec::new();
+        for batch in StreamReader::try_new(value.as_ref(), None).map_err(Error::from)? {
+            let batch = batch.map_err(Error::from)?;
+            if dead { letters = dead_letters(&batch)? } else { rows = batch }
+        }
+        // The engine reads while we hand in: a full queue has room in a moment.
+        while !queue.has_room() {
+            std::thread::yield_now();
+        }
+        self.engine.put(vec![Pushed::new(Arc::clone(queue), rows, letters, Some(ticket))]);
+        Ok(())
+    }
+
+    /// What the hub has done, if there is one.
+    pub fn statistics(&self) -> Option<thalweg_hub::Statistics> {
+        self.hub.as_ref().map(Hub::statistics)
+    }
+}
+
+/// Appends what belongs together; the offset after each relation's part, if it had any.
+fn append(hub: &Hub, handed: &[Handed]) -> Result<Option<(Ticket, Vec<Option<u64>>)>, SqlError> {
+    let records = handed.iter().map(records).collect::<Result<Vec<_>, _>>()?;
+    let topics: Vec<String> = handed.iter().map(|h| topic(h.oid)).collect();
+    let appends: Vec<Append<'_>> = topics
+        .iter()
+        .zip(&records)
+        .filter(|(_, records)| !records.is_empty())
+        .map(|(topic, records)| Append { topic, records })
+        .collect();
+    if appends.is_empty() {
+        return Ok(None);
+    }
+    let appended = hub.append(&appends).map_err(refused)?;
+    let mut bases = appended.base_offsets.into_iter();
+    let after =
+        |records: &Vec<Record>| if records.is_empty() { None } else { Some(bases.next()? + records.len() as u64) };
+    let tickets = records.iter().map(after).collect();
+    Ok(Some((appended.ticket, tickets)))
+}
+
+fn records(handed: &Handed) -> Result<Vec<Record>, SqlError> {
+    let mut records = Vec::new();
+    if !handed.dead.is_empty() {
+        let key = Some(Bytes::from_static(DEAD));
+        records.push(Record { key, value: Some(encoded(&dead_rows(&handed.dead)?)?), ..Record::default() });
+    }
+    if handed.rows.num_rows() > 0 {
+        records.push(Record { value: Some(encoded(&handed.rows)?), ..Record::default() });
+    }
+    Ok(records)
+}
+
+fn encoded(rows: &RecordBatch) -> Result<Bytes, SqlError> {
+    let mut bytes = Vec::new();
+    let written = StreamWriter::try_new(&mut bytes, &rows.schema()).and_then(|mut writer| {
+        writer.write(rows)?;
+        writer.finish()
+    });
+    written.map_err(Error::from)?;
+    Ok(bytes.into())
+}
+
+fn dead_rows(dead: &[DeadLetter]) -> Result<RecordBatch, SqlError> {
+    let offset = |d: &DeadLetter| i64::try_from(d.offset).unwrap_or(i64::MAX);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(BinaryArray::from_iter_values(dead.iter().map(|d| &d.raw))),
+        Arc::new(StringViewArray::from_iter_values(dead.iter().map(|d| d.origin.as_ref()))),
+        Arc::new(Int64Array::from_iter_values(dead.iter().map(offset))),
+        Arc::new(StringViewArray::from_iter_values(dead.iter().map(|d| &d.reason))),
+    ];
+    Ok(RecordBatch::try_new(dead_schema(), columns).map_err(Error::from)?)
+}
+
+fn dead_letters(rows: &RecordBatch) -> Result<Vec<DeadLetter>, SqlError> {
+    if rows.schema() != dead_schema() {
+        return Err(Error::Data("a dead letter in the hub is not one".to_owned()).into());
+    }
+    let (raw, origin) = (rows.column(0).as_binary::<i32>(), rows.column(1).as_string_view());
+    let (offset, reason) = (rows.column(2).as_primitive::<Int64Type>(), rows.column(3).as_string_view());
+    let one = |i: usize| DeadLetter {
+        raw: raw.value(i).to_vec(),
+        origin: origin.value(i).into(),
+        offset: offset.value(i).cast_unsigned(),
+        reason: reason.value(i).to_owned(),
+    };
+    Ok((0..rows.num_rows()).map(one).collect())
+}
+
+/// An error of the hub for whoever writes.
+pub(super) fn refused(error: HubError) -> SqlError {
+    let state = match &error {
+        _ if error.is_no_space() => SqlState::DISK_FULL,
+        HubError::TooLarge { .. } => SqlState::PROGRAM_LIMIT,
+        _ => SqlState("58030"),
+    };
+    let found = SqlError::new(state, error.to_string());
+    if error.is_no_space() {
+        found.hint("Free some space; nothing was written, and writing goes on then.")
+    } else {
+        found
+    }
+}

@@ -1,0 +1,223 @@
+//! `Keeper`: takes the engine's checkpoints to the store and, at a start, what was kept back to the jobs. It must not know
+//! statements.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use thalweg_core::{Error, Offset, Result, SourceProgress, SqlError, Watermark};
+use thalweg_operators::StateTable;
+use thalweg_plan::Plan;
+use thalweg_runtime::live::{Checkpoint, Durable, SavedChange, SavedJob, SavedPart};
+use thalweg_sql::server::Oid;
+use thalweg_store::checkpoint::{Change, Checkpoints, Found, JobChange, Manifest, SavedTable, SourceManifest, Written};
+use tokio::sync::watch;
+
+use super::Server;
+
+/// How it stands with checkpoints.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept {
+    /// The last one that is durable.
+    pub last: Written,
+    /// Microseconds since 1970, when it became so.
+    pub at: i64,
+    /// Checkpoints since the start.
+    pub count: u64,
+    /// Those that could not be made durable.
+    pub failures: u64,
+    /// Why the last attempt failed, if it did.
+    pub error: Option<String>,
+}
+
+/// See the module.
+pub(crate) struct Keeper {
+    checkpoints: Mutex<Checkpoints>,
+    restored: Mutex<BTreeMap<u64, thalweg_store::checkpoint::SavedJob>>,
+    kept: watch::Sender<Kept>,
+}
+
+impl Keeper {
+    /// Over what a start has found.
+    pub fn new(checkpoints: Checkpoints, found: Found) -> Self {
+        for error in &found.damaged {
+            tracing::error!(%error, "a checkpoint is damaged; the one before it is used");
+        }
+        let mut kept = Kept::default();
+        kept.last.epoch = checkpoints.last().map_or(0, |m| m.epoch);
+        kept.last.total_bytes = checkpoints.last().map_or(0, Manifest::bytes);
+        Self { checkpoints: Mutex::new(checkpoints), restored: Mutex::new(found.jobs), kept: watch::Sender::new(kept) }
+    }
+
+    /// The last checkpoint, and the news of the next.
+    pub fn kept(&self) -> watch::Receiver<Kept> {
+        self.kept.subscribe()
+    }
+
+    /// What the last checkpoint before the start holds of `oid`, if it fits `plan`. It is given out once.
+    ///
+    /// # Errors
+    /// It does not fit, and what it was made from cannot be read again.
+    pub fn restored(
+        &self,
+        oid: Oid,
+        plan: &Plan,
+        whole_inputs: bool,
+        can_begin_anew: bool,
+    ) -> Result<Durable, SqlError> {
+        let key = u64::from(oid.0);
+        let saved = self.restored.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        let Some(saved) = saved else { return Ok(Durable { key, restored: None }) };
+        if saved.manifest.fingerprint == plan.fingerprint() && whole_inputs {
+            return Ok(Durable { key, restored: Some(Arc::new(given_back(saved))) });
+        }
+        if can_begin_anew {
+            tracing::warn!(job = oid.0, "saved state does not fit the plan of this version: it is computed again");
+            return Ok(Durable { key, restored: None });
+        }
+        let message = format!("the saved state of relation {} does not fit the plan of this version", oid.0);
+        Err(Error::invalid_with_hint(message, "Start the version that saved it.").into())
+    }
+
+    /// Nothing of what was found will be asked for any more.
+    pub fn forget_restored(&self) {
+        self.restored.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Runs until the engine gives no more checkpoints.
+    fn run(&self, checkpoints: &Receiver<Checkpoint>, server: &Weak<Server>) {
+        while let Ok(checkpoint) = checkpoints.recv() {
+            let outcome = self.lock().write(changed(checkpoint));
+            let Some(server) = server.upgrade() else { return };
+            match outcome {
+                Ok(written) => {
+                    self.note_written(written, server.now());
+                    server.engine.checkpoint_written();
+                    self.let_go(&server);
+                    self.compact(&server);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a checkpoint could not be made durable; the next one takes it along");
+                    self.kept.send_modify(|kept| {
+                        kept.failures += 1;
+                        kept.error = Some(error.to_string());
+                    });
+                    server.engine.checkpoint_written();
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Checkpoints> {
+        self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_written(&self, written: Written, now: i64) {
+        tracing::debug!(epoch = written.epoch, bytes = written.bytes, took = ?written.took, "a checkpoint is durable");
+        self.kept.send_modify(|kept| {
+            kept.last = written;
+            kept.at = now;
+            kept.count += 1;
+            kept.error = None;
+        });
+    }
+
+    /// The hub needs to keep only what comes after the oldest checkpoint.
+    fn let_go(&self, server: &Server) {
+        let floors: Vec<(Oid, u64)> = match self.lock().oldest() {
+            Some(oldest) => oldest
+                .jobs
+                .iter()
+                .filter_map(|(key, job)| {
+                    let from = job.sources.first()?.offsets.get(PUSHED)?;
+                    Some((Oid(u32::try_from(*key).ok()?), *from))
+                })
+                .collect(),
+            None => Vec::new(),
+        };
+        floors.into_iter().for_each(|(oid, from)| server.intake.keep_from(oid, from));
+    }
+
+    /// Long chains of changes become one each.
+    fn compact(&self, server: &Server) {
+        let merge = |key: u64, slot: usize, chain: Vec<Vec<SavedTable>>| {
+            let oid = u32::try_from(key).map(Oid).ok();
+            // A job that is gone is in the next checkpoint no more.
+            let Some(running) = oid.and_then(|oid| server.running(oid)) else { return Ok(None) };
+            let chain: Vec<Vec<StateTable>> = chain.into_iter().map(state_tables).collect();
+            let merged = thalweg_runtime::compacted(&running.job.spec.plan, slot, &chain)?;
+            Ok(Some(merged.into_iter().map(saved_table).collect()))
+        };
+        if let Err(error) = self.lock().compact(&merge) {
+            tracing::error!(%error, "state could not be compacted");
+        }
+    }
+}
+
+/// The split of rows that are handed in.
+const PUSHED: &str = thalweg_runtime::live::PUSH_SPLIT;
+
+/// A channel for the engine's keeper and, once there is a server, the thread at its end.
+pub(crate) struct Line {
+    /// For the engine.
+    pub sender: SyncSender<Checkpoint>,
+    receiver: Receiver<Checkpoint>,
+}
+
+impl Line {
+    /// One checkpoint is under way at most.
+    pub fn new() -> Self {
+        let (sender, receiver) = sync_channel(1);
+        Self { sender, receiver }
+    }
+
+    /// Begins to keep.
+    ///
+    /// # Errors
+    /// There are no more threads.
+    pub fn keep(self, keeper: Arc<Keeper>, server: Weak<Server>) -> Result<()> {
+        let Self { receiver, .. } = self;
+        let thread = std::thread::Builder::new().name("thalweg-keeper".to_owned());
+        let started = thread.spawn(move || keeper.run(&receiver, &server));
+        started.map(drop).map_err(|e| Error::Internal(format!("cannot start the keeper: {e}")))
+    }
+}
+
+fn changed(checkpoint: Checkpoint) -> Change {
+    let Checkpoint { epoch, wall_clock, workers, jobs } = checkpoint;
+    let job = |change: SavedChange| {
+        let parts =
+            change.parts.into_iter().map(|(part, tables)| (part, tables.into_iter().map(saved_table).collect()));
+        let sources = change.sources.iter().map(|s| SourceManifest {
+            watermark: s.watermark.0,
+            ended: s.ended,
+            offsets: s.offsets.iter().map(|(split, offset)| (split.to_string(), offset.0)).collect(),
+        });
+        let (sources, parts) = (sources.collect(), parts.collect());
+        (change.key, JobChange { fingerprint: change.fingerprint, sources, parts })
+    };
+    Change { epoch: epoch.0, wall_clock, workers, jobs: jobs.into_iter().map(job).collect() }
+}
+
+fn saved_table(table: StateTable) -> SavedTable {
+    SavedTable { name: table.name.into_owned(), upserts: table.upserts, deletes: table.deletes }
+}
+
+fn state_tables(tables: Vec<SavedTable>) -> Vec<StateTable> {
+    let one = |t: SavedTable| StateTable { name: t.name.into(), upserts: t.upserts, deletes: t.deletes };
+    tables.into_iter().map(one).collect()
+}
+
+fn given_back(saved: thalweg_store::checkpoint::SavedJob) -> SavedJob {
+    let mut job = SavedJob::default();
+    for source in &saved.manifest.sources {
+        let offsets = source.offsets.iter().map(|(split, at)| (split.as_str().into(), Offset(*at)));
+        let (watermark, ended) = (Watermark(source.watermark), source.ended);
+        job.sources.push(SourceProgress { watermark, offsets: offsets.collect(), ended });
+    }
+    for (part, tables) in saved.manifest.parts.iter().zip(saved.tables) {
+        let saved = SavedPart { worker: part.worker, workers: part.workers, tables: state_tables(tables) };
+        job.parts.entry(part.slot).or_default().push(saved);
+    }
+    job
+}
