@@ -10,6 +10,7 @@
 mod changes;
 mod coordinator;
 mod cut;
+mod indexes;
 mod job;
 mod publish;
 mod push;
@@ -30,6 +31,7 @@ use timely::WorkerConfig;
 use timely::communication::Config as Communication;
 
 pub use changes::{ChangeLog, Followed};
+pub use indexes::Indexed;
 pub use job::{Job, JobId, JobInput, JobOutput, JobSpec, JobState, OpenSink};
 pub use push::{Full, PushQueue, QUEUE_BYTES};
 pub use relation::{Pin, Relation, RelationId};
@@ -135,6 +137,23 @@ impl Engine {
     /// A relation that a job to be added will write.
     pub fn relation(&self, schema: SchemaRef, key: Option<Vec<usize>>, append_only: bool) -> Arc<Relation> {
         Arc::new(Relation::new(RelationId(self.number()), schema, key, append_only, self.workers()))
+    }
+
+    /// Finds rows of `relation` by `columns` as well, from an epoch on that comes at once; what stands is put in beside
+    /// the relation's changes. When the last [`Indexed`] of the columns is dropped, so is the index.
+    ///
+    /// # Errors
+    /// A column's type cannot be looked up.
+    pub fn index(&self, relation: &Arc<Relation>, columns: &[usize]) -> Result<Indexed> {
+        let shared = Arc::downgrade(&self.shared);
+        let built = move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.notify();
+            }
+        };
+        let indexed = Indexed::new(relation, columns, self.workers(), Box::new(built))?;
+        self.shared.coordinator.submit(Command::Look);
+        Ok(indexed)
     }
 
     /// A queue for the first source of a job to be added.

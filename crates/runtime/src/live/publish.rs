@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use thalweg_core::{DeltaBatch, EpochHeader, Result};
 use thalweg_operators::{Arrangement, Operator, Output, Version};
 
+use super::indexes::Wanted;
 use super::relation::{Readable, Relation};
 use crate::stats::RunStats;
 
@@ -86,13 +87,37 @@ pub(super) struct Publish {
     arrangement: Arrangement,
     deltas: Vec<DeltaBatch>,
     version: Option<Arc<Version>>,
+    /// The indexes that there are, and what the relation's were when that was so.
+    indexes: Vec<Arc<Wanted>>,
+    seen: u64,
 }
 
 impl Publish {
     pub fn new(place: Place) -> Self {
         let relation = &place.relation;
         let arrangement = Arrangement::new(Arc::clone(&relation.schema), relation.key.clone(), relation.append_only);
-        Self { arrangement, deltas: Vec::new(), version: None, place }
+        Self { arrangement, deltas: Vec::new(), version: None, indexes: Vec::new(), seen: 0, place }
+    }
+
+    /// Makes the indexes that are wanted and lets go of the others; true if any changed.
+    fn reindex(&mut self) -> bool {
+        let relation = &self.place.relation;
+        let Some((seen, wanted)) = relation.indexes.since(self.seen) else { return false };
+        let (kept, gone) =
+            std::mem::take(&mut self.indexes).into_iter().partition(|i| wanted.iter().any(|w| Arc::ptr_eq(w, i)));
+        let gone: Vec<Arc<Wanted>> = gone;
+        gone.iter().for_each(|index| self.arrangement.drop_index(&index.columns));
+        self.indexes = kept;
+        let mut changed = !gone.is_empty();
+        for index in wanted {
+            if !self.indexes.iter().any(|i| Arc::ptr_eq(i, &index)) {
+                index.build(self.arrangement.add_index(&index.columns), self.place.worker);
+                self.indexes.push(index);
+                changed = true;
+            }
+        }
+        self.seen = seen;
+        changed
     }
 }
 
@@ -105,10 +130,11 @@ impl Operator for Publish {
 
     fn on_epoch(&mut self, header: &EpochHeader, _out: &mut Output) -> Result<()> {
         let deltas = std::mem::take(&mut self.deltas);
+        let reindexed = self.reindex();
         let Place { relation, readable, worker, tap, .. } = &self.place;
         let version = match self.version.take() {
             // Nothing changed: the last version stands for this epoch too.
-            Some(version) if deltas.is_empty() => version,
+            Some(version) if deltas.is_empty() && !reindexed => version,
             _ => {
                 self.arrangement.apply(&deltas)?;
                 let (number, version) = self.arrangement.commit()?;

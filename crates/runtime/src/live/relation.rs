@@ -8,6 +8,7 @@ use thalweg_core::Epoch;
 use thalweg_operators::Version;
 
 use super::changes::ChangeLog;
+use super::indexes::Indexes;
 
 /// Names a relation for as long as the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +27,8 @@ pub struct Relation {
     pub append_only: bool,
     /// What changed of late, for subscribers.
     pub changes: ChangeLog,
+    /// By what else rows are found.
+    pub(super) indexes: Indexes,
     shards: Vec<Shard>,
 }
 
@@ -53,7 +56,8 @@ impl Relation {
         workers: usize,
     ) -> Self {
         let shards = (0..workers).map(|_| Shard::default()).collect();
-        Self { id, changes: ChangeLog::new(Arc::clone(&schema), workers), schema, key, append_only, shards }
+        let changes = ChangeLog::new(Arc::clone(&schema), workers);
+        Self { id, changes, indexes: Indexes::default(), schema, key, append_only, shards }
     }
 
     /// The rows at `epoch`, by worker; a worker that has not completed any epoch up to it has none.

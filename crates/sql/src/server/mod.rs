@@ -5,11 +5,13 @@
 //! readable becomes a [`Query`] that runs on DataFusion, a write becomes rows for a table's queue. It must not know
 //! sessions' protocols, threads, or where rows are kept: those come as [`Contents`].
 
+mod asked;
 mod by_engine;
 mod contents;
 mod copy;
 mod database;
 mod errors;
+mod index_scan;
 mod jobs;
 mod lookup;
 mod names;

@@ -74,6 +74,9 @@ async fn await_made(session: &mut Session, oid: Oid) -> Result<(), SqlError> {
         return Ok(());
     }
     let server = Arc::clone(&session.server);
+    if server.indexes.holds(oid) {
+        return super::indexes::built(&server, oid).await;
+    }
     let Some(running) = server.running(oid) else { return Ok(()) };
     let undo = Undo { server: &server, oid, armed: true };
     let outcome = server.ready(&running.job).await;
@@ -332,6 +335,7 @@ pub(super) fn remove(server: &Server, objects: &mut Objects, oid: Oid) {
     if let Some(running) = server.running.write().unwrap_or_else(PoisonError::into_inner).remove(&oid) {
         server.engine.remove(&running.job);
     }
+    server.indexes.remove(oid);
     objects.remove(oid);
     if let Some(data) = &server.data {
         // The number is never used again; a file that stays only takes space.
@@ -512,7 +516,9 @@ fn create_index(session: &mut Session, objects: &mut Objects, index: &ast::Creat
         }
         return Err(SqlError::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists")));
     }
+    super::indexes::may_be_unique(index.unique, &on, &columns)?;
     let oid = objects.number();
+    super::indexes::start(&session.server, oid, on.oid, &columns)?;
     objects.put(Object {
         oid,
         schema: on.schema.clone(),
@@ -525,5 +531,5 @@ fn create_index(session: &mut Session, objects: &mut Objects, index: &ast::Creat
         depends: BTreeSet::from([on.oid]),
         comment: None,
     })?;
-    Ok(Made::new("CREATE INDEX"))
+    Ok(Made { awaited: Some(oid), ..Made::new("CREATE INDEX") })
 }

@@ -7,6 +7,7 @@
 mod backend;
 mod ddl;
 mod drops;
+mod indexes;
 mod jobs;
 mod metrics;
 mod pool;
@@ -77,6 +78,7 @@ pub struct Server {
     pub(crate) config: ServerConfig,
     pub(crate) objects: ArcSwap<Objects>,
     pub(crate) running: RwLock<BTreeMap<Oid, Arc<Running>>>,
+    pub(crate) indexes: indexes::Indexes,
     pub(crate) engine: Engine,
     pub(crate) database: Database,
     pub(crate) pool: pool::QueryPool,
@@ -112,6 +114,7 @@ impl Server {
             pool: pool::QueryPool::start()?,
             objects: ArcSwap::default(),
             running: RwLock::default(),
+            indexes: indexes::Indexes::default(),
             catalog: Mutex::new(None),
             data,
             progress,

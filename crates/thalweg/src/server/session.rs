@@ -290,7 +290,7 @@ impl Session {
         };
         let Some(point) = point else { return Ok(None) };
         let Some(parts) = Pinned::one(&self.server, point.object)? else { return Ok(None) };
-        let rows = point.rows(&parts, values)?;
+        let Some(rows) = point.rows(&parts, values)? else { return Ok(None) };
         let schema = Arc::clone(&point.schema);
         Ok(Some(Answer::Rows { schema, rows: Box::pin(stream::iter([Ok(rows)])), tag: "SELECT" }))
     }
