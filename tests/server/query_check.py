@@ -1,9 +1,13 @@
-"""What a query costs and how it finds its rows: indexes through changes and restarts."""
+"""What a query costs and how it finds its rows: indexes through changes and restarts, limits of memory."""
 
+import pathlib
 import random
+import re
 import sys
 import tempfile
+import time
 
+import psycopg
 from harness import Server, Tally, refusal
 
 
@@ -36,6 +40,9 @@ def uses_an_index(server: Server):
             if "IndexScan" in plan(session, query):
                 yield f"an index serves {query}"
         session.execute("DROP INDEX plans_a")
+        deadline = time.monotonic() + 10
+        while "by=[a]," in plan(session, "SELECT * FROM plans WHERE a = 3") and time.monotonic() < deadline:
+            time.sleep(0.05)
         if "by=[a]," in plan(session, "SELECT * FROM plans WHERE a = 3"):
             yield "an index is used after it was dropped"
         if refusal(session, "CREATE UNIQUE INDEX plans_u ON plans (a)") != "0A000":
@@ -89,10 +96,68 @@ def survives_a_restart():
                     yield "the server did not end well"
 
 
+def highest_kib(server: Server) -> int:
+    """The most memory that the server has had so far."""
+    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1])
+
+
+def a_series_is_made_as_it_is_read(server: Server):
+    """Fifty million rows, and the parts of a cursor over as many, never stand in memory together."""
+    with server.connect() as session:
+        before = highest_kib(server)
+        if session.execute("SELECT count(*) FROM generate_series(1, 50000000)").fetchone() != (50_000_000,):
+            yield "rows are missing"
+        grown = (highest_kib(server) - before) // 1024
+        if grown >= 64:
+            yield f"counting them took {grown} MiB"
+        session.execute("BEGIN")
+        session.execute("DECLARE many CURSOR FOR SELECT i, 'a text of some length ' || i FROM generate_series(1, 2000000) AS t(i)")
+        if session.execute("FETCH 2 FROM many").fetchall()[1][0] != 2:
+            yield "the cursor begins elsewhere"
+        before = highest_kib(server)
+        with session.cursor() as cursor:
+            count = sum(1 for _ in cursor.stream("FETCH ALL FROM many"))
+        if count != 1_999_998:
+            yield f"{count} rows are left of 2,000,000 after two"
+        with session.cursor() as cursor, cursor.copy("COPY (SELECT * FROM generate_series(1, 2000000)) TO STDOUT") as rows:
+            for _ in rows:
+                pass
+        grown = (highest_kib(server) - before) // 1024
+        if grown >= 64:
+            yield f"handing rows out took {grown} MiB"
+        session.execute("COMMIT")
+
+
+def a_query_has_a_limit(server: Server):
+    with server.connect() as session:
+        greedy = "SELECT count(*) FROM generate_series(1, 1000000) AS a(i) JOIN generate_series(1, 1000000) AS b(i) USING (i)"
+        if session.execute(greedy).fetchone() != (1_000_000,):
+            yield "a wrong answer"
+        session.execute("SET query_memory_limit = '4MB'")
+        if session.execute("SHOW query_memory_limit").fetchone() != ("4MB",):
+            yield "the setting is shown otherwise"
+        try:
+            session.execute(greedy)
+            yield "more memory was used than the query may"
+        except psycopg.errors.OutOfMemory as error:
+            said = f"{error.diag.message_primary} {error.diag.message_hint}"
+            if "4MB" not in said or "SET query_memory_limit" not in said:
+                yield f"the error does not name the limit and the mend: {said}"
+        for wrong in ["'much'", "'1kB'", "-1"]:
+            if refusal(session, f"SET query_memory_limit = {wrong}") != "22023":
+                yield f"{wrong} is taken"
+        session.execute("RESET query_memory_limit")
+        if session.execute(greedy).fetchone() != (1_000_000,):
+            yield "the memory was not given back"
+
+
 def main() -> int:
     tally = Tally()
     with Server() as server:
-        for check in (uses_an_index, finds_what_a_scan_does):
+        tally.run(a_series_is_made_as_it_is_read.__name__, lambda: list(a_series_is_made_as_it_is_read(server)))
+    with Server() as server:
+        for check in (uses_an_index, finds_what_a_scan_does, a_query_has_a_limit):
             tally.run(check.__name__, lambda check=check: list(check(server)))
         tally.add("no panics", server.panics())
     tally.run(survives_a_restart.__name__, lambda: list(survives_a_restart()))

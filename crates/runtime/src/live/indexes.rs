@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arrow::array::new_empty_array;
 use thalweg_core::{Error, Result, hash_columns};
 use thalweg_operators::IndexBuild;
 
+use super::Shared;
+use super::coordinator::Command;
 use super::relation::Relation;
 
 /// Rows that are put into a new index on the worker itself; more go in beside it.
@@ -43,7 +45,7 @@ pub(super) struct Wanted {
     /// Workers whose part is not built yet.
     missing: AtomicUsize,
     failed: AtomicBool,
-    built: Box<dyn Fn() + Send + Sync>,
+    engine: Weak<Shared>,
 }
 
 impl std::fmt::Debug for Wanted {
@@ -70,7 +72,9 @@ impl Wanted {
             self.failed.store(true, Ordering::Release);
         }
         self.missing.fetch_sub(1, Ordering::AcqRel);
-        (self.built)();
+        if let Some(engine) = self.engine.upgrade() {
+            engine.notify();
+        }
     }
 }
 
@@ -83,12 +87,7 @@ pub struct Indexed {
 
 impl Indexed {
     /// The index of `relation` over `columns`, new unless there is one.
-    pub(super) fn new(
-        relation: &Arc<Relation>,
-        columns: &[usize],
-        workers: usize,
-        built: Box<dyn Fn() + Send + Sync>,
-    ) -> Result<Self> {
+    pub(super) fn new(relation: &Arc<Relation>, columns: &[usize], engine: &Arc<Shared>) -> Result<Self> {
         // Equality does not ask for an order.
         let columns: Box<[usize]> = columns.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
         let cells: Vec<_> = columns.iter().map(|c| new_empty_array(relation.schema.field(*c).data_type())).collect();
@@ -99,13 +98,14 @@ impl Indexed {
         let missing = if identity.iter().copied().collect::<BTreeSet<_>>().into_iter().eq(columns.iter().copied()) {
             0
         } else {
-            workers
+            engine.config.workers
         };
         let mut state = relation.indexes.lock();
         let known = state.wanted.iter().find(|w| w.columns == columns).cloned();
         let wanted = known.unwrap_or_else(|| {
             let (users, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
-            let wanted = Arc::new(Wanted { columns, users, missing: AtomicUsize::new(missing), failed, built });
+            let (missing_at, engine) = (AtomicUsize::new(missing), Arc::downgrade(engine));
+            let wanted = Arc::new(Wanted { columns, users, missing: missing_at, failed, engine });
             if missing > 0 {
                 state.wanted.push(Arc::clone(&wanted));
                 state.changes += 1;
@@ -114,6 +114,7 @@ impl Indexed {
         });
         wanted.users.fetch_add(1, Ordering::Relaxed);
         drop(state);
+        engine.coordinator.submit(Command::Look);
         Ok(Self { relation: Arc::clone(relation), wanted })
     }
 
@@ -134,6 +135,10 @@ impl Drop for Indexed {
         if self.wanted.users.fetch_sub(1, Ordering::Relaxed) == 1 {
             state.wanted.retain(|w| !Arc::ptr_eq(w, &self.wanted));
             state.changes += 1;
+            drop(state);
+            if let Some(engine) = self.wanted.engine.upgrade() {
+                engine.coordinator.submit(Command::Look);
+            }
         }
     }
 }

@@ -145,15 +145,7 @@ impl Engine {
     /// # Errors
     /// A column's type cannot be looked up.
     pub fn index(&self, relation: &Arc<Relation>, columns: &[usize]) -> Result<Indexed> {
-        let shared = Arc::downgrade(&self.shared);
-        let built = move || {
-            if let Some(shared) = shared.upgrade() {
-                shared.notify();
-            }
-        };
-        let indexed = Indexed::new(relation, columns, self.workers(), Box::new(built))?;
-        self.shared.coordinator.submit(Command::Look);
-        Ok(indexed)
+        Indexed::new(relation, columns, &self.shared)
     }
 
     /// A queue for the first source of a job to be added.

@@ -14,6 +14,7 @@ mod errors;
 mod index_scan;
 mod jobs;
 mod lookup;
+mod memory;
 mod names;
 mod objects;
 mod parameters;
@@ -30,6 +31,7 @@ pub use contents::{Contents, Stored};
 pub use copy::{CopyDirection, CopySide};
 pub use database::{Database, PlannedView, renamed_in};
 pub use jobs::{JobPlan, JobSource};
+pub use memory::bytes_text;
 pub use names::ObjectName;
 pub use names::quoted;
 pub use objects::{
