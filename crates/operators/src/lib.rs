@@ -39,4 +39,4 @@ pub use session::Session;
 pub use store::consolidate as consolidated;
 pub use table::{Table, WRITE_COLUMN, writes_schema};
 pub use topn::TopN;
-pub use view::{Arrangement, Version};
+pub use view::{Arrangement, IndexBuild, Version};

@@ -345,7 +345,7 @@ pub(crate) fn problem(error: &DataFusionError, place: (u64, u64)) -> Problem {
         _ => place,
     };
     let message = match root(error) {
-        DataFusionError::Plan(message) => message.clone(),
+        DataFusionError::Plan(message) | DataFusionError::ResourcesExhausted(message) => message.clone(),
         DataFusionError::NotImplemented(what) => format!("not supported: {what}"),
         DataFusionError::SchemaError(e, _) => e.to_string(),
         other => other.strip_backtrace(),

@@ -28,6 +28,7 @@ use crate::catalog::{Catalog, Relations};
 use crate::functions;
 use crate::marks::Marks;
 use crate::scalar::single_rows;
+use crate::series::SeriesPlanner;
 use crate::types::PostgresTypes;
 use crate::window_table::WindowPlanner;
 
@@ -57,7 +58,7 @@ impl Planner {
         let _ = state.deregister_udf("version");
         Self {
             state,
-            relation_planners: vec![Arc::new(WindowPlanner)],
+            relation_planners: vec![Arc::new(WindowPlanner), Arc::new(SeriesPlanner)],
             types: Arc::new(PostgresTypes),
             marks: Marks::default(),
         }

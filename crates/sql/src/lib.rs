@@ -19,6 +19,7 @@ mod marks;
 mod parse;
 mod problem;
 mod scalar;
+mod series;
 pub mod server;
 mod spelling;
 mod statement;

@@ -1,15 +1,15 @@
 //! `Arrangement`: takes a view's changes and leaves versions. It must not know epochs or who reads.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::array::{RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::SchemaRef;
-use thalweg_core::{DeltaBatch, Error, Result, hash_columns};
+use thalweg_core::{DeltaBatch, Error, Result};
 
+use super::build::IndexBuild;
 use super::chunk::{CHUNK_ROWS, Chunk, tight};
-use super::index::RowIndex;
+use super::index::{Index, Lookup};
 use super::version::{Version, and_equal, gather, place};
 
 /// A chunk is rewritten when its dead rows outnumber its live ones by this many.
@@ -19,16 +19,17 @@ const SPARE_DEAD: usize = 128;
 #[derive(Debug)]
 pub struct Arrangement {
     schema: SchemaRef,
-    /// By what rows are found; `None` for views that never retract and have no key.
-    index: Option<(Arc<[usize]>, Arc<RowIndex>)>,
+    /// By what rows are found: first, if `identified`, what finds the rows to retract, then what only readers ask.
+    lookups: Vec<Lookup>,
+    /// Views that never retract and have no key need not find rows.
+    identified: bool,
+    /// The indexes, as versions show them.
+    shown: Arc<[Arc<Index>]>,
     chunks: Vec<Arc<Chunk>>,
     next: u64,
     /// Rows of this epoch, not yet in a chunk.
     fresh: Vec<RecordBatch>,
     fresh_rows: usize,
-    /// Index entries of rows that died, by the version in which they did.
-    buried: VecDeque<(u64, Vec<(u64, u64)>)>,
-    dying: Vec<(u64, u64)>,
     versions: u64,
 }
 
@@ -36,19 +37,45 @@ impl Arrangement {
     /// Rows of `schema`, found by the columns `key`, or by all of them, or (`append_only` without key) not at all.
     pub fn new(schema: SchemaRef, key: Option<Vec<usize>>, append_only: bool) -> Self {
         let key = key.filter(|k| !k.is_empty());
-        let indexed = !append_only || key.is_some();
-        let columns = key.unwrap_or_else(|| (0..schema.fields().len()).collect());
-        let index = indexed.then(|| (Arc::from(columns), Arc::default()));
-        Self {
+        let identified = !append_only || key.is_some();
+        let columns: Vec<usize> = key.unwrap_or_else(|| (0..schema.fields().len()).collect());
+        let lookups: Vec<Lookup> = identified.then(|| Lookup::new(Index::new(columns.into()))).into_iter().collect();
+        let mut made = Self {
             schema,
-            index,
+            lookups,
+            identified,
+            shown: Arc::from([]),
             chunks: Vec::new(),
             next: 0,
             fresh: Vec::new(),
             fresh_rows: 0,
-            buried: VecDeque::new(),
-            dying: Vec::new(),
             versions: 0,
+        };
+        made.show();
+        made
+    }
+
+    fn show(&mut self) {
+        self.shown = self.lookups.iter().map(|l| Arc::clone(&l.index)).collect();
+    }
+
+    /// Rows are to be found by `columns` as well, from the next version on. What is returned has to run before any
+    /// reader uses it; it may do so beside changes, on any thread. Called between epochs.
+    pub fn add_index(&mut self, columns: &[usize]) -> IndexBuild {
+        let rows = self.chunks.iter().map(|c| c.live_rows()).sum();
+        let lookup = Lookup::new(Index::unfinished(columns.into(), rows));
+        let build = IndexBuild::new(Arc::clone(&lookup.index), self.chunks.clone());
+        self.lookups.push(lookup);
+        self.show();
+        build
+    }
+
+    /// The index that [`Arrangement::add_index`] made over `columns` goes; versions that have it keep it.
+    pub fn drop_index(&mut self, columns: &[usize]) {
+        let own = usize::from(self.identified);
+        if let Some(at) = self.lookups.iter().skip(own).position(|l| *l.index.columns == *columns) {
+            self.lookups.remove(own + at);
+            self.show();
         }
     }
 
@@ -85,21 +112,20 @@ impl Arrangement {
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
         let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), rows.columns().to_vec(), &options)?;
-        if let Some((columns, index)) = &self.index {
-            index.insert(&hashes(&rows, columns)?, self.next + self.fresh_rows as u64);
-        }
+        let first = self.next + self.fresh_rows as u64;
+        self.lookups.iter().try_for_each(|lookup| lookup.insert(&rows, first))?;
         self.fresh_rows += rows.num_rows();
         self.fresh.push(rows);
         Ok(())
     }
 
     fn delete(&mut self, rows: &RecordBatch) -> Result<()> {
-        let Some((columns, index)) = self.index.clone() else {
+        let Some(identity) = self.lookups.first().filter(|_| self.identified) else {
             return Err(Error::Internal("a row of an append-only view is retracted".to_owned()));
         };
-        let hashes = hashes(rows, &columns)?;
+        let hashes = identity.index.hashes(rows)?;
         let mut found = Vec::new();
-        index.find(&hashes, &mut found);
+        identity.index.find(&hashes, &mut found);
         let mut candidates: Vec<(u32, u64, (usize, usize))> =
             found.iter().filter_map(|(i, row)| Some((*i, *row, place(&self.chunks, *row)?))).collect();
         self.keep_equal(rows, &mut candidates)?;
@@ -107,8 +133,9 @@ impl Arrangement {
         candidates.sort_unstable_by_key(|(i, row, _)| (*i, *row));
         let mut taken = hashbrown::HashSet::with_capacity(rows.num_rows());
         let mut killed: Vec<(usize, usize)> = Vec::with_capacity(rows.num_rows());
+        let mut numbers: Vec<u64> = Vec::with_capacity(rows.num_rows());
         let mut at = 0;
-        for (i, hash) in (0u32..).zip(&hashes) {
+        for i in 0..u32::try_from(rows.num_rows()).unwrap_or(u32::MAX) {
             while candidates.get(at).is_some_and(|c| c.0 < i) {
                 at += 1;
             }
@@ -117,7 +144,12 @@ impl Arrangement {
                 return Err(Error::Internal("a row is retracted that the view does not hold".to_owned()));
             };
             killed.push(*place);
-            self.dying.push((*hash, *row));
+            numbers.push(*row);
+        }
+        self.lookups[0].kill(hashes.into_iter().zip(numbers.iter().copied()));
+        for lookup in &mut self.lookups[1..] {
+            let hashes = lookup.index.hashes(rows)?;
+            lookup.kill(hashes.into_iter().zip(numbers.iter().copied()));
         }
         killed.sort_unstable();
         for of_chunk in killed.chunk_by(|a, b| a.0 == b.0) {
@@ -175,23 +207,17 @@ impl Arrangement {
         self.rewrite()?;
         self.join_small()?;
         self.versions += 1;
-        if !self.dying.is_empty() {
-            self.buried.push_back((self.versions, std::mem::take(&mut self.dying)));
-        }
+        self.lookups.iter_mut().for_each(|lookup| lookup.commit(self.versions));
         Ok((self.versions, Arc::new(self.version())))
     }
 
     fn version(&self) -> Version {
-        Version { schema: Arc::clone(&self.schema), chunks: self.chunks.clone(), index: self.index.clone() }
+        Version { schema: Arc::clone(&self.schema), chunks: self.chunks.clone(), indexes: Arc::clone(&self.shown) }
     }
 
     /// No reader will ask for versions before `version`: rows that were dead in it are forgotten.
     pub fn forget_before(&mut self, version: u64) {
-        while self.buried.front().is_some_and(|(died, _)| *died <= version) {
-            if let (Some((_, entries)), Some((_, index))) = (self.buried.pop_front(), &self.index) {
-                index.remove(&entries);
-            }
-        }
+        self.lookups.iter_mut().for_each(|lookup| lookup.forget_before(version));
     }
 
     /// The live rows of chunks that are mostly dead move to the end under new numbers.
@@ -205,9 +231,9 @@ impl Arrangement {
         let gone: Vec<Arc<Chunk>> = gone;
         for chunk in gone.iter().filter(|c| c.live_rows() > 0) {
             let live = chunk.live()?;
-            if let Some((columns, _)) = &self.index {
-                let numbers = (chunk.first..chunk.end()).enumerate().filter(|(i, _)| chunk.is_live(*i)).map(|(_, n)| n);
-                self.dying.extend(hashes(&live, columns)?.into_iter().zip(numbers));
+            for lookup in &mut self.lookups {
+                let hashes = lookup.index.hashes(&live)?;
+                lookup.kill(hashes.into_iter().zip(chunk.live_numbers()));
             }
             self.insert(live)?;
         }
@@ -229,17 +255,11 @@ impl Arrangement {
         Ok(())
     }
 
-    /// Bytes held by the newest version and the index.
+    /// Bytes held by the newest version and the indexes.
     pub fn bytes(&self) -> usize {
-        self.chunks.iter().map(|c| c.bytes()).sum::<usize>() + self.index.as_ref().map_or(0, |(_, i)| i.bytes())
+        let chunks: usize = self.chunks.iter().map(|c| c.bytes()).sum();
+        chunks + self.lookups.iter().map(Lookup::bytes).sum::<usize>()
     }
-}
-
-fn hashes(rows: &RecordBatch, columns: &[usize]) -> Result<Vec<u64>> {
-    let columns: Vec<ArrayRef> = columns.iter().map(|c| Arc::clone(rows.column(*c))).collect();
-    let mut hashes = Vec::new();
-    hash_columns(&columns, rows.num_rows(), &mut hashes)?;
-    Ok(hashes)
 }
 
 /// Each row whose weight has the sign of `sign`, as often as the weight says.

@@ -42,6 +42,11 @@ impl Chunk {
         place < self.len() && self.dead.as_ref().is_none_or(|dead| dead[place / 64] & (1 << (place % 64)) == 0)
     }
 
+    /// The numbers of the live rows, in order.
+    pub fn live_numbers(&self) -> impl Iterator<Item = u64> + '_ {
+        (self.first..self.end()).enumerate().filter(|(i, _)| self.is_live(*i)).map(|(_, number)| number)
+    }
+
     /// Marks rows dead; none of them is yet. Versions that share this chunk's bitmap keep theirs.
     pub fn kill(&mut self, places: impl Iterator<Item = usize>) {
         let words = self.len().div_ceil(64);

@@ -3,9 +3,10 @@
 //!
 //! Rows stand in chunks of Arrow columns that never change. A deletion sets a bit in a copy of the chunk's bitmap, so a
 //! scan of any version reads whole chunks and merges nothing. A hash index finds the rows to delete, and the rows of a
-//! key. It must not know epochs, workers or queries.
+//! key; others find rows by what readers ask for. It must not know epochs, workers or queries.
 
 mod arrangement;
+mod build;
 mod chunk;
 mod index;
 #[cfg(test)]
@@ -13,4 +14,5 @@ mod tests;
 mod version;
 
 pub use arrangement::Arrangement;
+pub use build::IndexBuild;
 pub use version::Version;

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
-use arrow::compute::{filter_record_batch, interleave};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{filter_record_batch, interleave, take};
 use arrow::datatypes::SchemaRef;
 use thalweg_core::{Result, hash_columns};
 
 use super::chunk::Chunk;
-use super::index::RowIndex;
+use super::index::Index;
 
 /// The rows of one worker's part of a view at one moment.
 #[derive(Clone, Debug)]
 pub struct Version {
     pub(super) schema: SchemaRef,
     pub(super) chunks: Vec<Arc<Chunk>>,
-    pub(super) index: Option<(Arc<[usize]>, Arc<RowIndex>)>,
+    pub(super) indexes: Arc<[Arc<Index>]>,
 }
 
 impl Version {
@@ -42,35 +42,45 @@ impl Version {
         self.chunks[i].live()
     }
 
-    /// The columns by which [`Version::find`] finds rows, if there are any.
-    pub fn key(&self) -> Option<&[usize]> {
-        self.index.as_ref().map(|(key, _)| &key[..])
+    /// The sets of columns by which [`Version::find`] need not look at every row.
+    pub fn indexes(&self) -> impl Iterator<Item = &[usize]> {
+        self.indexes.iter().filter(|index| index.is_ready()).map(|index| &index.columns[..])
     }
 
-    /// The rows whose key columns equal the only row of `key`, in the order of [`Version::key`]. Null equals null.
+    /// The rows whose `columns` equal a row of `keys`, which are all different; null equals null. `None` when no index is
+    /// over just these columns, or when it names more than `limit` rows.
     ///
     /// # Errors
-    /// The columns are not of the key's types.
-    pub fn find(&self, key: &[ArrayRef]) -> Result<RecordBatch> {
-        let Some((columns, index)) = &self.index else { return Ok(RecordBatch::new_empty(self.schema())) };
+    /// The keys are not of the columns' types.
+    pub fn find(&self, columns: &[usize], keys: &[ArrayRef], limit: usize) -> Result<Option<RecordBatch>> {
+        let Some(index) = self.indexes.iter().find(|index| index.is_ready() && *index.columns == *columns) else {
+            return Ok(None);
+        };
         let mut hashes = Vec::new();
-        hash_columns(key, 1, &mut hashes)?;
+        hash_columns(keys, keys.first().map_or(0, |k| k.len()), &mut hashes)?;
         let mut found = Vec::new();
         index.find(&hashes, &mut found);
-        let places: Vec<(usize, usize)> = found.iter().filter_map(|(_, row)| place(&self.chunks, *row)).collect();
+        let (wanted, places): (Vec<u32>, Vec<(usize, usize)>) =
+            found.iter().filter_map(|(i, row)| Some((*i, place(&self.chunks, *row)?))).unzip();
+        if places.len() > limit {
+            return Ok(None);
+        }
         if places.is_empty() {
-            return Ok(RecordBatch::new_empty(self.schema()));
+            return Ok(Some(RecordBatch::new_empty(self.schema())));
         }
         let all: Vec<usize> = (0..self.schema.fields().len()).collect();
         let rows = RecordBatch::try_new(self.schema(), gather(&self.chunks, &all, &places)?)?;
-        let mut equal = vec![true; rows.num_rows()];
-        for (column, wanted) in columns.iter().zip(key) {
-            let wanted =
-                arrow::compute::take(wanted, &arrow::array::UInt32Array::from(vec![0; rows.num_rows()]), None)?;
-            and_equal(rows.column(*column), &wanted, &mut equal)?;
-        }
-        Ok(filter_record_batch(&rows, &BooleanArray::from(equal))?)
+        equal_to(&rows, columns, keys, &UInt32Array::from(wanted)).map(Some)
     }
+}
+
+/// Those of `rows` whose `columns` equal the row of `keys` that `wanted` names for each.
+fn equal_to(rows: &RecordBatch, columns: &[usize], keys: &[ArrayRef], wanted: &UInt32Array) -> Result<RecordBatch> {
+    let mut equal = vec![true; rows.num_rows()];
+    for (column, key) in columns.iter().zip(keys) {
+        and_equal(rows.column(*column), &take(key, wanted, None)?, &mut equal)?;
+    }
+    Ok(filter_record_batch(rows, &BooleanArray::from(equal))?)
 }
 
 /// Where the live row `number` stands: chunk and place.

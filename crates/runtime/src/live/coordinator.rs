@@ -23,6 +23,8 @@ const EAGER_EPOCHS: usize = 2;
 pub(super) enum Command {
     Install(Arc<Job>),
     Remove(JobId),
+    /// A relation is to be indexed: its end sees by itself what is wanted of it.
+    Look,
 }
 
 /// What is published when an epoch is sealed.

@@ -11,6 +11,7 @@ mod changes;
 mod checkpoint;
 mod coordinator;
 mod cut;
+mod indexes;
 mod job;
 mod publish;
 mod push;
@@ -31,9 +32,15 @@ use timely::WorkerConfig;
 use timely::communication::Config as Communication;
 
 pub use changes::{ChangeLog, Followed};
+<<<<<<< HEAD
 pub use checkpoint::{Checkpoint, SavedChange};
 pub use job::{Durable, Job, JobId, JobInput, JobOutput, JobSpec, JobState, OpenSink};
 pub use push::{Full, PushQueue, Pushed, QUEUE_BYTES, SPLIT as PUSH_SPLIT};
+=======
+pub use indexes::Indexed;
+pub use job::{Job, JobId, JobInput, JobOutput, JobSpec, JobState, OpenSink};
+pub use push::{Full, PushQueue, QUEUE_BYTES};
+>>>>>>> helper-s
 pub use relation::{Pin, Relation, RelationId};
 
 pub use crate::save::{PartId, SavedJob, SavedPart};
@@ -175,6 +182,15 @@ impl Engine {
     /// A relation that a job to be added will write.
     pub fn relation(&self, schema: SchemaRef, key: Option<Vec<usize>>, append_only: bool) -> Arc<Relation> {
         Arc::new(Relation::new(RelationId(self.number()), schema, key, append_only, self.workers()))
+    }
+
+    /// Finds rows of `relation` by `columns` as well, from an epoch on that comes at once; what stands is put in beside
+    /// the relation's changes. When the last [`Indexed`] of the columns is dropped, so is the index.
+    ///
+    /// # Errors
+    /// A column's type cannot be looked up.
+    pub fn index(&self, relation: &Arc<Relation>, columns: &[usize]) -> Result<Indexed> {
+        Indexed::new(relation, columns, &self.shared)
     }
 
     /// A queue for the first source of a job to be added.

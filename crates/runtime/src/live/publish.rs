@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use thalweg_core::{DeltaBatch, Epoch, EpochHeader, Error, Result, hash_columns};
 use thalweg_operators::{Arrangement, Operator, Output, StateTable, Version};
 
+use super::indexes::Wanted;
 use super::relation::{Readable, Relation};
 use crate::stats::RunStats;
 
@@ -96,8 +97,14 @@ pub(super) struct Publish {
     arrangement: Arrangement,
     deltas: Vec<DeltaBatch>,
     version: Option<Arc<Version>>,
+<<<<<<< HEAD
     /// Changes since the last snapshot, if there are to be any.
     unsaved: Option<Vec<DeltaBatch>>,
+=======
+    /// The indexes that there are, and what the relation's were when that was so.
+    indexes: Vec<Arc<Wanted>>,
+    seen: u64,
+>>>>>>> helper-s
 }
 
 /// The name of its one table of state: rows and their weights.
@@ -107,6 +114,7 @@ impl Publish {
     pub fn new(place: Place, start: u64, durable: bool) -> Self {
         let relation = &place.relation;
         let arrangement = Arrangement::new(Arc::clone(&relation.schema), relation.key.clone(), relation.append_only);
+<<<<<<< HEAD
         let unsaved = durable.then(Vec::new);
         Self { start, arrangement, deltas: Vec::new(), version: None, unsaved, place }
     }
@@ -124,6 +132,30 @@ impl Publish {
         let oldest = relation.publish(*worker, epoch, number, Arc::clone(&version), readable);
         self.arrangement.forget_before(oldest);
         Ok(version)
+=======
+        Self { arrangement, deltas: Vec::new(), version: None, indexes: Vec::new(), seen: 0, place }
+    }
+
+    /// Makes the indexes that are wanted and lets go of the others; true if any changed.
+    fn reindex(&mut self) -> bool {
+        let relation = &self.place.relation;
+        let Some((seen, wanted)) = relation.indexes.since(self.seen) else { return false };
+        let (kept, gone) =
+            std::mem::take(&mut self.indexes).into_iter().partition(|i| wanted.iter().any(|w| Arc::ptr_eq(w, i)));
+        let gone: Vec<Arc<Wanted>> = gone;
+        gone.iter().for_each(|index| self.arrangement.drop_index(&index.columns));
+        self.indexes = kept;
+        let mut changed = !gone.is_empty();
+        for index in wanted {
+            if !self.indexes.iter().any(|i| Arc::ptr_eq(i, &index)) {
+                index.build(self.arrangement.add_index(&index.columns), self.place.worker);
+                self.indexes.push(index);
+                changed = true;
+            }
+        }
+        self.seen = seen;
+        changed
+>>>>>>> helper-s
     }
 }
 
@@ -136,10 +168,18 @@ impl Operator for Publish {
 
     fn on_epoch(&mut self, header: &EpochHeader, _out: &mut Output) -> Result<()> {
         let deltas = std::mem::take(&mut self.deltas);
+<<<<<<< HEAD
         let version = match self.version.take() {
             // Nothing changed: the last version stands for this epoch too.
             Some(version) if deltas.is_empty() => version,
             Some(version) if !self.place.relation.kept => version,
+=======
+        let reindexed = self.reindex();
+        let Place { relation, readable, worker, tap, .. } = &self.place;
+        let version = match self.version.take() {
+            // Nothing changed: the last version stands for this epoch too.
+            Some(version) if deltas.is_empty() && !reindexed => version,
+>>>>>>> helper-s
             _ => {
                 let kept = if self.place.relation.kept { &deltas[..] } else { &[] };
                 self.arrangement.apply(kept)?;

@@ -8,6 +8,7 @@ use thalweg_core::Epoch;
 use thalweg_operators::Version;
 
 use super::changes::ChangeLog;
+use super::indexes::Indexes;
 
 /// Names a relation for as long as the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +29,8 @@ pub struct Relation {
     pub kept: bool,
     /// What changed of late, for subscribers.
     pub changes: ChangeLog,
+    /// By what else rows are found.
+    pub(super) indexes: Indexes,
     shards: Vec<Shard>,
 }
 
@@ -55,12 +58,17 @@ impl Relation {
         workers: usize,
     ) -> Self {
         let shards = (0..workers).map(|_| Shard::default()).collect();
+<<<<<<< HEAD
         Self { id, changes: ChangeLog::new(Arc::clone(&schema), workers), schema, key, append_only, kept: true, shards }
     }
 
     /// Keeps nothing.
     pub(super) fn passing(self) -> Self {
         Self { kept: false, ..self }
+=======
+        let changes = ChangeLog::new(Arc::clone(&schema), workers);
+        Self { id, changes, indexes: Indexes::default(), schema, key, append_only, shards }
+>>>>>>> helper-s
     }
 
     /// The rows at `epoch`, by worker; a worker that has not completed any epoch up to it has none.

@@ -109,6 +109,7 @@ impl<'a> Worker<'a> {
                     }
                     Err(error) => self.shared.fail(job, error),
                 },
+                Command::Look => {}
                 // Its inputs close and its operators let go: the dataflow ends by itself, whatever is on the way.
                 Command::Remove(id) => {
                     if let Some(running) = self.jobs.remove(id) {

@@ -312,6 +312,9 @@ pub(crate) fn evaluate_values(values: &Values) -> Result<RecordBatch> {
 pub(crate) fn planned_table(scan: &TableScan) -> Result<PlannedTable> {
     match scan.source.downcast_ref::<PlannedTable>() {
         Some(table) => Ok(table.clone()),
-        None => internal_err!("{} is not a relation of ours", scan.table_name),
+        None => Err(DataFusionError::NotImplemented(format!(
+            "{} cannot be read by what is kept fresh\n  hint: Put its rows into a table.",
+            scan.table_name
+        ))),
     }
 }

@@ -104,6 +104,7 @@ impl Database {
         let items: Vec<Expr> = items.collect();
         let answer = scan.project(items).and_then(LogicalPlanBuilder::build).map_err(failed)?;
         let plan = over(&query.whole, answer).map_err(failed)?;
-        Ok(Query { plan, parameters: Vec::new(), schema: Arc::clone(&query.schema), by_engine: false })
+        let (schema, memory_bytes) = (Arc::clone(&query.schema), self.query_memory_bytes());
+        Ok(Query { plan, parameters: Vec::new(), schema, by_engine: false, memory_bytes })
     }
 }

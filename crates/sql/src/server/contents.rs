@@ -22,14 +22,19 @@ pub trait Stored: Debug + Send + Sync {
     /// A kernel fails.
     fn batch(&self, i: usize) -> Result<RecordBatch>;
 
-    /// The columns by which rows are found.
-    fn key(&self) -> Option<&[usize]>;
+    /// The sets of columns by which rows are found at once.
+    fn indexes(&self) -> Vec<&[usize]> {
+        Vec::new()
+    }
 
-    /// The rows whose key columns equal the one row of `key`.
+    /// The rows whose `columns` equal a row of `keys`, which are all different; `None` when there is no index over these
+    /// columns, or when it names more than `limit` rows.
     ///
     /// # Errors
-    /// The columns are not of the key's types.
-    fn find(&self, key: &[ArrayRef]) -> Result<RecordBatch>;
+    /// The keys are not of the columns' types.
+    fn find(&self, _columns: &[usize], _keys: &[ArrayRef], _limit: usize) -> Result<Option<RecordBatch>> {
+        Ok(None)
+    }
 }
 
 /// Everything that can be read, at one epoch.

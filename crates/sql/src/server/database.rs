@@ -36,8 +36,9 @@ use crate::system::{name_columns, rewrite, shown_name};
 /// Plans and runs.
 pub struct Database {
     pub(crate) planner: Planner,
-    /// The memory of all queries together, in bytes.
+    /// What queries run in, with the memory of all of them together.
     runtime: Arc<RuntimeEnv>,
+    memory_bytes: usize,
 }
 
 /// A planned view: what it yields, what it reads, and, for a kept one, its job.
@@ -60,7 +61,12 @@ impl Database {
     pub fn new(memory_bytes: usize) -> Result<Self, SqlError> {
         let pool = Arc::new(GreedyMemoryPool::new(memory_bytes));
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().map_err(|e| sql_error(&e))?;
-        Ok(Self { planner: Planner::new(), runtime })
+        Ok(Self { planner: Planner::new(), runtime, memory_bytes })
+    }
+
+    /// Bytes that one query may use unless it is told otherwise: half of what all may use together, in whole MiB.
+    pub fn query_memory_bytes(&self) -> usize {
+        (self.memory_bytes / 2).max(1 << 20) & !((1 << 20) - 1)
     }
 
     /// Plans a query over what is readable; `given` are the types of parameters that are known.
@@ -83,7 +89,7 @@ impl Database {
         let parameters = types(&plan, &known)?;
         let schema = shown(&presentable(plan.schema().inner()));
         let by_engine = super::by_engine::is_needed(&plan).map_err(|e| sql_error(&e))?;
-        Ok(Query { plan, parameters, schema, by_engine })
+        Ok(Query { plan, parameters, schema, by_engine, memory_bytes: self.query_memory_bytes() })
     }
 
     /// Runs a planned query; `now` is its time, microseconds since 1970-01-01 UTC.

@@ -1,25 +1,25 @@
-//! `ReadTable`: readable rows as DataFusion scans them; an equality on the key finds its rows at once.
+//! `ReadTable`: readable rows as DataFusion scans them; equalities on the columns of an index find their rows at once.
 //! It must not know epochs or who keeps rows.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::ScalarValue;
 use datafusion::datasource::{TableProvider, TableType};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use futures_util::stream;
 
 use super::Oid;
+use super::asked::{Keys, keys_in, values_in};
 use super::contents::Stored;
+use super::index_scan::IndexScan;
 
 /// The rows of a relation at one epoch.
 #[derive(Debug)]
@@ -39,9 +39,9 @@ impl ReadTable {
         Self { object: Some(object), schema, parts }
     }
 
-    /// The object, and the columns by which its rows are found.
-    pub fn keyed(&self) -> Option<(Oid, &[usize])> {
-        Some((self.object?, self.parts.first()?.key()?))
+    /// Which object it is, if it is one of the catalog.
+    pub fn object(&self) -> Option<Oid> {
+        self.object
     }
 
     /// The columns.
@@ -54,38 +54,22 @@ impl ReadTable {
         Self { object: None, schema: rows.schema(), parts: vec![Arc::new(Rows(rows))] }
     }
 
-    /// The key's values, when `filters` say what each column of the key equals.
-    fn key_of(&self, filters: &[Expr]) -> Option<Vec<ArrayRef>> {
-        let key = self.parts.first()?.key()?;
-        let of_column = |column: &usize| {
-            let field = self.schema.field(*column);
-            let value = filters.iter().find_map(|f| equals(f, field.name()))?;
-            exactly(value, field.data_type())
-        };
-        key.iter().map(of_column).collect()
+    /// The sets of columns by which every part finds rows at once.
+    pub fn indexes(&self) -> Vec<&[usize]> {
+        let Some((first, others)) = self.parts.split_first() else { return Vec::new() };
+        let everywhere = |index: &&[usize]| others.iter().all(|part| part.indexes().contains(index));
+        first.indexes().into_iter().filter(everywhere).collect()
     }
-}
 
-/// The value that `filter` says `column` equals.
-fn equals<'a>(filter: &'a Expr, column: &str) -> Option<&'a ScalarValue> {
-    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = filter else { return None };
-    match (left.as_ref(), right.as_ref()) {
-        (Expr::Column(c), Expr::Literal(v, _)) | (Expr::Literal(v, _), Expr::Column(c)) if c.name == column => {
-            (!v.is_null()).then_some(v)
+    /// What to look up, when `filters` say what all columns of an index equal.
+    fn keys(&self, filters: &[Expr]) -> Option<Keys> {
+        if filters.is_empty() {
+            return None;
         }
-        _ => None,
+        let found = self.indexes().into_iter().filter_map(|columns| keys_in(filters, &self.schema, columns));
+        // More columns find fewer rows.
+        found.reduce(|best, other| if other.columns.len() > best.columns.len() { other } else { best })
     }
-}
-
-/// `value` as a column of `to`, if it is the same value there.
-fn exactly(value: &ScalarValue, to: &DataType) -> Option<ArrayRef> {
-    let array = value.to_array().ok()?;
-    if array.data_type() == to {
-        return Some(array);
-    }
-    let there = cast(&array, to).ok()?;
-    let back = cast(&there, array.data_type()).ok()?;
-    (back.as_ref() == array.as_ref()).then_some(there)
 }
 
 #[async_trait]
@@ -99,10 +83,10 @@ impl TableProvider for ReadTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        // Found rows are filtered again: a hash is no proof, and other conditions stay.
+        // Found rows are filtered again: other conditions stay, and so do all when nothing is looked up.
         let one = |f: &&Expr| {
-            let keyed = self.schema.fields().iter().any(|field| equals(f, field.name()).is_some());
-            if keyed { TableProviderFilterPushDown::Inexact } else { TableProviderFilterPushDown::Unsupported }
+            let asks = self.schema.fields().iter().any(|field| values_in(f, field.name()).is_some());
+            if asks { TableProviderFilterPushDown::Inexact } else { TableProviderFilterPushDown::Unsupported }
         };
         Ok(filters.iter().map(one).collect())
     }
@@ -114,9 +98,11 @@ impl TableProvider for ReadTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let key = self.key_of(filters);
-        let parts: Vec<Arc<dyn PartitionStream>> =
-            vec![Arc::new(Reading { schema: Arc::clone(&self.schema), parts: self.parts.clone(), key })];
+        if let Some(keys) = self.keys(filters) {
+            return Ok(Arc::new(IndexScan::new(&self.schema, self.parts.clone(), projection, keys)?));
+        }
+        let reading = Reading { schema: Arc::clone(&self.schema), parts: self.parts.clone() };
+        let parts: Vec<Arc<dyn PartitionStream>> = vec![Arc::new(reading)];
         let limit = if filters.is_empty() { limit } else { None };
         let scan = StreamingTableExec::try_new(Arc::clone(&self.schema), parts, projection, Vec::new(), false, limit)?;
         Ok(Arc::new(scan))
@@ -128,7 +114,6 @@ impl TableProvider for ReadTable {
 struct Reading {
     schema: SchemaRef,
     parts: Vec<Arc<dyn Stored>>,
-    key: Option<Vec<ArrayRef>>,
 }
 
 impl PartitionStream for Reading {
@@ -137,19 +122,20 @@ impl PartitionStream for Reading {
     }
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let parts = self.parts.clone();
-        let failed = |e: thalweg_core::Error| DataFusionError::External(Box::new(thalweg_core::SqlError::from(e)));
-        let rows: Box<dyn Iterator<Item = Result<RecordBatch>> + Send> = match self.key.clone() {
-            Some(key) => Box::new(parts.into_iter().map(move |part| part.find(&key).map_err(failed))),
-            None => Box::new(
-                parts
-                    .into_iter()
-                    .flat_map(move |part| (0..part.num_batches()).map(move |i| part.batch(i).map_err(failed))),
-            ),
-        };
+        let rows = self.parts.clone().into_iter().flat_map(all_of);
         let rows = rows.filter(|r| r.as_ref().map_or(true, |batch| batch.num_rows() > 0));
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream::iter(rows)))
     }
+}
+
+/// The batches of a part, in order.
+pub(super) fn all_of(part: Arc<dyn Stored>) -> impl Iterator<Item = Result<RecordBatch>> + Send {
+    (0..part.num_batches()).map(move |i| part.batch(i).map_err(failed))
+}
+
+/// An error of a part for DataFusion to carry.
+pub(super) fn failed(error: thalweg_core::Error) -> DataFusionError {
+    DataFusionError::External(Box::new(thalweg_core::SqlError::from(error)))
 }
 
 /// One batch as a stored part.
@@ -166,14 +152,6 @@ impl Stored for Rows {
     }
 
     fn batch(&self, _i: usize) -> thalweg_core::Result<RecordBatch> {
-        Ok(self.0.clone())
-    }
-
-    fn key(&self) -> Option<&[usize]> {
-        None
-    }
-
-    fn find(&self, _key: &[ArrayRef]) -> thalweg_core::Result<RecordBatch> {
         Ok(self.0.clone())
     }
 }

@@ -5,14 +5,17 @@
 //! readable becomes a [`Query`] that runs on DataFusion, a write becomes rows for a table's queue. It must not know
 //! sessions' protocols, threads, or where rows are kept: those come as [`Contents`].
 
+mod asked;
 mod by_engine;
 mod contents;
 mod copy;
 mod database;
 mod errors;
+mod index_scan;
 mod jobs;
 mod judge;
 mod lookup;
+mod memory;
 mod names;
 mod objects;
 mod parameters;
@@ -30,7 +33,11 @@ pub use contents::{Contents, Stored};
 pub use copy::{CopyDirection, CopySide};
 pub use database::{Database, PlannedView, renamed_in};
 pub use jobs::{JobPlan, JobSource};
+<<<<<<< HEAD
 pub use judge::{QUARANTINE, Replayed};
+=======
+pub use memory::bytes_text;
+>>>>>>> helper-s
 pub use names::ObjectName;
 pub use names::quoted;
 pub use objects::{

@@ -1,5 +1,5 @@
-//! `PointQuery`: a prepared query that asks for the rows of one key and nothing else. It is planned once and then only
-//! looks up: no planner stands between a client and a row. It must not know sessions or who keeps rows.
+//! `PointQuery`: a prepared query that asks for the rows of one key of an index and nothing else. It is planned once and
+//! then only looks up: no planner stands between a client and a row. It must not know sessions or who keeps rows.
 
 use std::sync::Arc;
 
@@ -13,15 +13,17 @@ use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, TableSca
 use datafusion::physical_expr::PhysicalExpr;
 use thalweg_core::SqlError;
 
+use super::asked::covered;
 use super::contents::Stored;
 use super::database::Database;
 use super::errors::sql_error;
+use super::index_scan::MAX_FOUND;
 use super::lookup::ReadTable;
 use super::objects::Oid;
 use super::parameters::scalars;
 use super::query::Query;
 
-/// `SELECT … FROM relation WHERE key = $1 [AND …]`, over the whole key.
+/// `SELECT … FROM relation WHERE key = $1 [AND …]`, over all columns of an index.
 #[derive(Clone, Debug)]
 pub struct PointQuery {
     /// The relation.
@@ -29,7 +31,9 @@ pub struct PointQuery {
     /// The query's columns.
     pub schema: SchemaRef,
     parameters: Vec<FieldRef>,
-    /// For each column of the key, the number of its parameter and its type.
+    /// The columns of the index.
+    columns: Vec<usize>,
+    /// For each of them, the number of its parameter and its type.
     key: Vec<(usize, FieldRef)>,
     projection: Vec<usize>,
     items: Vec<Arc<dyn PhysicalExpr>>,
@@ -56,23 +60,28 @@ impl Database {
         };
         let table = source_as_provider(&scan.source).ok()?;
         let table = table.downcast_ref::<ReadTable>()?;
-        let (object, key) = table.keyed()?;
-        let conditions: Vec<&Expr> = condition.iter().flat_map(|c| split_conjunction(c)).chain(&scan.filters).collect();
-        let of_column = |column: &usize| {
-            let field = Arc::clone(&table.columns().fields()[*column]);
-            let number = conditions.iter().find_map(|c| asked(c, field.name()))?;
-            Some((number, field))
+        let object = table.object()?;
+        let mut conditions: Vec<&Expr> =
+            condition.iter().flat_map(|c| split_conjunction(c)).chain(&scan.filters).collect();
+        conditions.sort_by_cached_key(ToString::to_string);
+        conditions.dedup();
+        let of_column = |column: usize| {
+            let field = Arc::clone(&table.columns().fields()[column]);
+            // Of floats two zeros are equal, which no hash tells.
+            let asks = |(i, c): (usize, &&Expr)| Some((i, asked(c, field.name())?));
+            let (i, number) =
+                conditions.iter().enumerate().find_map(asks).filter(|_| !field.data_type().is_floating())?;
+            Some((i, (number, field)))
         };
-        let key: Vec<(usize, FieldRef)> = key.iter().map(of_column).collect::<Option<_>>()?;
         // Each condition must be one of the key's: the others would have to be looked at as well.
-        let of_key = |c: &&Expr| key.iter().any(|(_, field)| asked(c, field.name()).is_some());
-        if scan.fetch.is_some() || !conditions.iter().all(of_key) {
+        let (columns, key) = covered(&table.indexes(), conditions.len(), of_column)?;
+        if scan.fetch.is_some() {
             return None;
         }
         let projection = scan.projection.clone().unwrap_or_else(|| (0..table.columns().fields().len()).collect());
         let items = self.items(items.map(Vec::as_slice), scan)?;
         let (parameters, schema) = (query.parameters.clone(), Arc::clone(&query.schema));
-        Some(PointQuery { object, schema, parameters, key, projection, items })
+        Some(PointQuery { object, schema, parameters, columns, key, projection, items })
     }
 
     fn items(&self, items: Option<&[Expr]>, scan: &TableScan) -> Option<Vec<Arc<dyn PhysicalExpr>>> {
@@ -97,11 +106,11 @@ fn asked(condition: &Expr, column: &str) -> Option<usize> {
 }
 
 impl PointQuery {
-    /// The rows, from the parts of the relation.
+    /// The rows, from the parts of the relation; `None` when they are too many to be looked up.
     ///
     /// # Errors
     /// A value does not read as its parameter's type; an expression fails.
-    pub fn rows(&self, parts: &[Arc<dyn Stored>], values: &[ArrayRef]) -> Result<RecordBatch, SqlError> {
+    pub fn rows(&self, parts: &[Arc<dyn Stored>], values: &[ArrayRef]) -> Result<Option<RecordBatch>, SqlError> {
         let values = scalars(&self.parameters, values)?;
         let mut found = Vec::new();
         // Null equals nothing.
@@ -115,12 +124,13 @@ impl PointQuery {
             };
             let key = self.key.iter().map(cell).collect::<Result<Vec<_>, SqlError>>()?;
             for part in parts {
-                found.push(part.find(&key)?);
+                let Some(rows) = part.find(&self.columns, &key, MAX_FOUND)? else { return Ok(None) };
+                found.push(rows);
             }
         }
         found.retain(|rows| rows.num_rows() > 0);
         let rows = match &found[..] {
-            [] => return Ok(RecordBatch::new_empty(Arc::clone(&self.schema))),
+            [] => return Ok(Some(RecordBatch::new_empty(Arc::clone(&self.schema)))),
             [one] => one.clone(),
             many => concat_batches(&many[0].schema(), many).map_err(thalweg_core::Error::from)?,
         };
@@ -135,6 +145,6 @@ impl PointQuery {
         let cells = self.items.iter().zip(self.schema.fields()).map(cell).collect::<Result<Vec<_>, SqlError>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), cells, &options);
-        Ok(batch.map_err(thalweg_core::Error::from)?)
+        Ok(Some(batch.map_err(thalweg_core::Error::from)?))
     }
 }

@@ -16,6 +16,7 @@ use futures_util::{Stream, StreamExt};
 use thalweg_core::SqlError;
 
 use super::errors::sql_error;
+use super::memory::within;
 use super::parameters::bound;
 use crate::context::Planner;
 use crate::lower::checked_arithmetic;
@@ -33,10 +34,12 @@ pub struct Query {
     pub schema: SchemaRef,
     /// It reads what only the engine can: see [`super::EngineQuery`].
     pub by_engine: bool,
+    /// Bytes of memory that it may use.
+    pub memory_bytes: usize,
 }
 
 impl Query {
-    /// Runs it with values for its parameters, in `runtime`'s memory.
+    /// Runs it with values for its parameters, in `runtime`'s memory and no more of it than is its own.
     ///
     /// # Errors
     /// A value does not read as its parameter's type; the query cannot be planned to run.
@@ -52,7 +55,8 @@ impl Query {
         let plan = checked_sums(plan).map_err(|e| sql_error(&e))?;
         let plan = planner.optimize(plan).map_err(|e| sql_error(&e))?;
         let physical = planner.physical(&plan).await.and_then(checked).map_err(|e| sql_error(&e))?;
-        let rows = execute_stream(physical, planner.task(runtime)).map_err(|e| sql_error(&e))?;
+        let rows =
+            execute_stream(physical, planner.task(within(&runtime, self.memory_bytes))).map_err(|e| sql_error(&e))?;
         let schema = Arc::clone(&self.schema);
         Ok(Box::pin(rows.map(move |batch| {
             let batch = batch.map_err(|e| sql_error(&e))?;

@@ -105,6 +105,9 @@ async fn await_made(session: &mut Session, oid: Oid) -> Result<(), SqlError> {
         return Ok(());
     }
     let server = Arc::clone(&session.server);
+    if server.indexes.holds(oid) {
+        return super::indexes::built(&server, oid).await;
+    }
     let Some(running) = server.running(oid) else { return Ok(()) };
     let undo = Undo { server: &server, oid, armed: true };
     let outcome = server.ready(&running.job).await;
@@ -417,6 +420,21 @@ fn start_handed_in(
     Ok(())
 }
 
+<<<<<<< HEAD
+=======
+pub(super) fn remove(server: &Server, objects: &mut Objects, oid: Oid) {
+    if let Some(running) = server.running.write().unwrap_or_else(PoisonError::into_inner).remove(&oid) {
+        server.engine.remove(&running.job);
+    }
+    server.indexes.remove(oid);
+    objects.remove(oid);
+    if let Some(data) = &server.data {
+        // The number is never used again; a file that stays only takes space.
+        let _ = std::fs::remove_file(data.file(&format!("rows-{}.log", oid.0)));
+    }
+}
+
+>>>>>>> helper-s
 pub(super) fn class_of(object: &Object) -> ObjectClass {
     match &object.kind {
         Kind::Table(_) => ObjectClass::Table,
@@ -610,7 +628,9 @@ fn create_index(session: &mut Session, objects: &mut Objects, index: &ast::Creat
         }
         return Err(SqlError::new(SqlState::DUPLICATE_TABLE, format!("relation \"{name}\" already exists")));
     }
+    super::indexes::may_be_unique(index.unique, &on, &columns)?;
     let oid = objects.number();
+    super::indexes::start(&session.server, oid, on.oid, &columns)?;
     objects.put(Object {
         oid,
         schema: on.schema.clone(),
@@ -624,5 +644,5 @@ fn create_index(session: &mut Session, objects: &mut Objects, index: &ast::Creat
         comment: None,
         part_of: None,
     })?;
-    Ok(Made::new("CREATE INDEX"))
+    Ok(Made { awaited: Some(oid), ..Made::new("CREATE INDEX") })
 }

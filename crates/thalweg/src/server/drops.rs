@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use thalweg_core::{SqlError, SqlState};
-use thalweg_sql::server::{Object, ObjectClass, ObjectName, Objects, Oid, no_schema, quoted};
+use thalweg_sql::server::{Kind, Object, ObjectClass, ObjectName, Objects, Oid, no_schema, quoted};
 
 use super::ddl::{Made, class_of, tag_of};
 use super::roles::{may_make_users, no_role};
@@ -36,7 +36,10 @@ pub(super) fn drop_all(
                 by_itself(objects, &object, "drop")?;
                 let dependents = objects.dependents(object.oid);
                 if !cascade {
-                    refuse_dependents(&object, &dependents)?;
+                    // Its indexes go with it.
+                    let others: Vec<_> =
+                        dependents.iter().filter(|d| !matches!(d.kind, Kind::Index(_))).cloned().collect();
+                    refuse_dependents(&object, &others)?;
                 }
                 doomed.extend(dependents.iter().map(|d| d.oid));
                 doomed.push(object.oid);

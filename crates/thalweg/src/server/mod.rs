@@ -7,7 +7,11 @@
 mod backend;
 mod ddl;
 mod drops;
+<<<<<<< HEAD
 mod intake;
+=======
+mod indexes;
+>>>>>>> helper-s
 mod jobs;
 mod keeper;
 mod metrics;
@@ -87,10 +91,15 @@ pub struct Server {
     pub(crate) config: ServerConfig,
     pub(crate) objects: ArcSwap<Objects>,
     pub(crate) running: RwLock<BTreeMap<Oid, Arc<Running>>>,
+<<<<<<< HEAD
     pub(crate) engine: Arc<Engine>,
     pub(crate) intake: Arc<Intake>,
     /// With a data directory.
     pub(crate) keeper: Option<Arc<Keeper>>,
+=======
+    pub(crate) indexes: indexes::Indexes,
+    pub(crate) engine: Engine,
+>>>>>>> helper-s
     pub(crate) database: Database,
     pub(crate) pool: pool::QueryPool,
     /// One statement that changes the catalog at a time; its log, if there is one.
@@ -143,6 +152,7 @@ impl Server {
             pool: pool::QueryPool::start()?,
             objects: ArcSwap::default(),
             running: RwLock::default(),
+            indexes: indexes::Indexes::default(),
             catalog: Mutex::new(None),
             seal: seal::Seal::open(data.as_ref().map(|d| d.file("secrets.key")).as_deref())?,
             _data: data,

@@ -85,11 +85,11 @@ impl Stored for Part {
         self.0.batch(i)
     }
 
-    fn key(&self) -> Option<&[usize]> {
-        self.0.key()
+    fn indexes(&self) -> Vec<&[usize]> {
+        self.0.indexes().collect()
     }
 
-    fn find(&self, key: &[ArrayRef]) -> Result<RecordBatch> {
-        self.0.find(key)
+    fn find(&self, columns: &[usize], keys: &[ArrayRef], limit: usize) -> Result<Option<RecordBatch>> {
+        self.0.find(columns, keys, limit)
     }
 }

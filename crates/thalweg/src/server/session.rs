@@ -49,7 +49,7 @@ impl Session {
         let objects = server.objects.load();
         let user = objects.user(&login.user).ok_or_else(|| users::refused(&login.user))?;
         let (user, superuser) = (user.oid, user.superuser);
-        let mut settings = Settings::new(&login.user, superuser);
+        let mut settings = Settings::new(&login.user, superuser, server.database.query_memory_bytes());
         for (name, value) in &login.settings {
             settings.start(name, value)?;
         }
@@ -103,6 +103,12 @@ impl Session {
             extra: &extra,
             may_read: &may_read,
         })
+    }
+
+    /// Bytes of memory that a query of this session may use.
+    pub(crate) fn query_memory_bytes(&self) -> usize {
+        let set = self.settings.bytes("query_memory_limit");
+        set.unwrap_or_else(|| self.server.database.query_memory_bytes())
     }
 
     /// What a query reads: the transaction's epoch, or the newest.
@@ -294,7 +300,7 @@ impl Session {
         };
         let Some(point) = point else { return Ok(None) };
         let Some(parts) = Pinned::one(&self.server, point.object)? else { return Ok(None) };
-        let rows = point.rows(&parts, values)?;
+        let Some(rows) = point.rows(&parts, values)? else { return Ok(None) };
         let schema = Arc::clone(&point.schema);
         Ok(Some(Answer::Rows { schema, rows: Box::pin(stream::iter([Ok(rows)])), tag: "SELECT" }))
     }
@@ -327,7 +333,7 @@ impl Session {
         let pinned = self.pinned();
         let given: Vec<Option<DataType>> = values.iter().map(typed).collect();
         let planned = self.scoped(Some(&pinned), |scope| self.server.database.query(scope, query, &given));
-        let planned = match planned {
+        let mut planned = match planned {
             // What reads nothing may ask the system by its functions.
             Err(error) if system::catalog(self).answers(query) => {
                 return self.system_query(query, values, tag).await.map_err(|_| error);
@@ -337,6 +343,7 @@ impl Session {
         if planned.by_engine {
             return subscribe::answered(self, query, tag).await;
         }
+        planned.memory_bytes = self.query_memory_bytes();
         let (server, schema, values) = (Arc::clone(&self.server), Arc::clone(&planned.schema), values.to_vec());
         let rows = self.server.pool.rows(async move {
             let rows = server.database.run(&planned, &values, server.now()).await?;

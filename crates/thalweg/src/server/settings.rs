@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 
 use thalweg_core::{SqlError, SqlState};
+use thalweg_sql::server::bytes_text;
+
+/// The least that a query can do with.
+const MIN_MEMORY_BYTES: usize = 64 << 10;
 
 /// How a setting's value is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +15,8 @@ enum Value {
     Bool,
     /// Milliseconds, with or without a unit.
     Duration,
+    /// Bytes of memory, with or without a unit.
+    Memory,
     /// One value only; another is refused.
     Fixed,
 }
@@ -37,6 +43,7 @@ const KNOWN: &[Known] = &[
     ("lc_collate", "C.UTF-8", Value::Fixed, false),
     ("lock_timeout", "0", Value::Duration, false),
     ("max_identifier_length", "63", Value::Fixed, false),
+    ("query_memory_limit", "0", Value::Memory, false),
     ("query_mode", "auto", Value::Text, false),
     ("rw_implicit_flush", "false", Value::Bool, false),
     ("search_path", "\"$user\", public", Value::Text, false),
@@ -87,9 +94,11 @@ fn reported_name(name: &str) -> &str {
 }
 
 impl Settings {
-    /// For a session of `user`; all that clients are told at the start is unreported.
-    pub fn new(user: &str, superuser: bool) -> Self {
+    /// For a session of `user` whose queries may use `query_memory_bytes` each unless told otherwise; all that clients are
+    /// told at the start is unreported.
+    pub fn new(user: &str, superuser: bool, query_memory_bytes: usize) -> Self {
         let mut settings = Self::default();
+        settings.at_start.insert("query_memory_limit".to_owned(), bytes_text(query_memory_bytes));
         settings.at_start.insert("session_authorization".to_owned(), user.to_owned());
         settings.at_start.insert("is_superuser".to_owned(), if superuser { "on" } else { "off" }.to_owned());
         let reported = KNOWN.iter().filter(|k| k.3).map(|k| k.0);
@@ -113,6 +122,11 @@ impl Settings {
     /// A duration setting, in milliseconds; `None` when it is off.
     pub fn millis(&self, name: &str) -> Option<u64> {
         self.get(name).and_then(|v| duration_millis(&v)).filter(|ms| *ms > 0)
+    }
+
+    /// A setting of memory, in bytes.
+    pub fn bytes(&self, name: &str) -> Option<usize> {
+        self.get(name).and_then(|v| memory_bytes(&v))
     }
 
     /// Changes a setting. Names with a dot are the client's own.
@@ -146,6 +160,10 @@ impl Settings {
             Value::Duration => {
                 duration_millis(value).ok_or_else(|| wrong("milliseconds, or a number with ms, s, min or h"))?;
                 value.to_owned()
+            }
+            Value::Memory => {
+                let bytes = memory_bytes(value).filter(|bytes| *bytes >= MIN_MEMORY_BYTES);
+                bytes_text(bytes.ok_or_else(|| wrong("64kB at least: a number of kB, or one with kB, MB, GB or TB"))?)
             }
             Value::Fixed if same_encoding(&lower, default) => (*default).to_owned(),
             Value::Fixed if name == "client_encoding" => return Err(wrong("UTF8")),
@@ -231,13 +249,28 @@ fn duration_millis(text: &str) -> Option<u64> {
     text[..digits].parse::<u64>().ok()?.checked_mul(factor)
 }
 
+/// Bytes of `65536` (kB, as in PostgreSQL), `'256MB'`, `'1 GB'`, `'1000B'`.
+fn memory_bytes(text: &str) -> Option<usize> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let factor: usize = match text[digits..].trim() {
+        "B" => 1,
+        "" | "kB" | "KB" | "kb" => 1 << 10,
+        "MB" | "mb" => 1 << 20,
+        "GB" | "gb" => 1 << 30,
+        "TB" | "tb" => 1 << 40,
+        _ => return None,
+    };
+    text[..digits].parse::<usize>().ok()?.checked_mul(factor)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn settings_change_and_go_back() {
-        let mut settings = Settings::new("ann", false);
+        let mut settings = Settings::new("ann", false, 1 << 30);
         assert!(settings.take_unreported().contains(&("is_superuser".to_owned(), "off".to_owned())));
         settings.start("application_name", "psql").expect("known");
         settings.set("Application_Name", "other").expect("known");
@@ -247,15 +280,24 @@ mod tests {
         assert_eq!(settings.take_unreported().len(), 3);
         settings.set("statement_timeout", "2 min").expect("a duration");
         assert_eq!(settings.millis("statement_timeout"), Some(120_000));
+        assert_eq!(settings.get("query_memory_limit").as_deref(), Some("1GB"));
+        settings.set("query_memory_limit", "262144").expect("kilobytes");
+        assert_eq!(settings.get("query_memory_limit").as_deref(), Some("256MB"));
+        assert_eq!(settings.bytes("query_memory_limit"), Some(256 << 20));
     }
 
     #[test]
     fn wrong_settings_are_refused_with_the_way_out() {
-        let mut settings = Settings::new("ann", false);
+        let mut settings = Settings::new("ann", false, 1 << 30);
         let error = settings.set("statment_timeout", "1").expect_err("misspelt");
         assert_eq!(error.hint.as_deref(), Some("Did you mean statement_timeout?"));
-        for (name, value) in [("statement_timeout", "soon"), ("background_ddl", "maybe"), ("client_encoding", "LATIN1")]
-        {
+        for (name, value) in [
+            ("statement_timeout", "soon"),
+            ("background_ddl", "maybe"),
+            ("client_encoding", "LATIN1"),
+            ("query_memory_limit", "much"),
+            ("query_memory_limit", "1kB"),
+        ] {
             assert!(settings.set(name, value).is_err(), "{name} = {value}");
         }
         settings.set("client_encoding", "utf-8").expect("the same");
@@ -263,7 +305,7 @@ mod tests {
 
     #[test]
     fn the_path_names_schemas() {
-        let mut settings = Settings::new("ann", false);
+        let mut settings = Settings::new("ann", false, 1 << 30);
         assert_eq!(settings.path("ann"), ["ann", "public"]);
         settings.set("search_path", "Sales, \"My Schema\"").expect("known");
         assert_eq!(settings.path("ann"), ["sales", "My Schema"]);

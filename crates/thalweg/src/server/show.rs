@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringViewArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use futures_util::stream;
+use futures_util::{TryStreamExt, stream};
 use thalweg_core::{SqlError, SqlState};
 use thalweg_runtime::live::JobState;
 use thalweg_serve::backend::{Answer, Description};
@@ -260,13 +260,13 @@ pub(crate) async fn explain(session: &mut Session, analyze: bool, of: &Statement
     let text = match of.kind.as_ref() {
         StatementKind::Query(query) => {
             let pinned = session.pinned();
-            let planned = session.scoped(Some(&pinned), |s| session.server.database.query(s, query, &[]))?;
+            let mut planned = session.scoped(Some(&pinned), |s| session.server.database.query(s, query, &[]))?;
+            planned.memory_bytes = session.query_memory_bytes();
             let mut text = session.server.database.explain(&planned).await?;
             if analyze {
                 let started = std::time::Instant::now();
                 let rows = session.server.database.run(&planned, &[], session.server.now()).await?;
-                let batches: Vec<RecordBatch> = futures_util::TryStreamExt::try_collect(rows).await?;
-                let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
+                let count = rows.try_fold(0, async |n, batch: RecordBatch| Ok(n + batch.num_rows())).await?;
                 text.push_str(&format!(
                     "Rows: {count}\nExecution time: {:.3} ms\n",
                     started.elapsed().as_secs_f64() * 1e3

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use thalweg_core::{DeltaBatch, Epoch, SqlError, SqlState};
 use thalweg_runtime::live::{Engine, Followed, Job, JobInput, Pin, Relation};
 use thalweg_serve::backend::{Answer, Change, Subscription};
-use thalweg_sql::server::{JobPlan, JobSource, Oid, Privilege, ast};
+use thalweg_sql::server::{JobPlan, JobSource, Oid, Privilege, ast, bytes_text};
 
 use super::jobs::{End, start};
 use super::session::Session;
@@ -148,13 +148,22 @@ pub(crate) async fn answered(session: &mut Session, query: &ast::Query, tag: &'s
         server.ready(&job.job).await?;
     }
     let pin = server.engine.pin();
-    let mut answer = Vec::new();
+    let (mut answer, mut bytes) = (Vec::new(), 0);
+    let limit = session.query_memory_bytes();
     for part in job.relation.at(pin.epoch()) {
         for i in 0..part.num_batches() {
-            answer.push(part.batch(i)?);
+            let batch = part.batch(i)?;
+            bytes += batch.get_array_memory_size();
+            if bytes > limit {
+                let message = format!("the answer needs more than {}: its query_memory_limit", bytes_text(limit));
+                return Err(SqlError::new(SqlState::OUT_OF_MEMORY, message)
+                    .hint("Make a materialized view of it, or SET query_memory_limit higher."));
+            }
+            answer.push(batch);
         }
     }
-    let rest = server.database.rest(&planned, answer)?;
+    let mut rest = server.database.rest(&planned, answer)?;
+    rest.memory_bytes = limit;
     let rows = server.database.run(&rest, &[], server.now()).await?;
     Ok(Answer::Rows { schema: planned.schema, rows, tag })
 }

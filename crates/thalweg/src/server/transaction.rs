@@ -9,6 +9,7 @@ use futures_util::{StreamExt, stream};
 use thalweg_core::{SqlError, SqlState};
 use thalweg_serve::backend::{Answer, RowStream, TransactionStatus};
 use thalweg_sql::server::{Oid, Statement, StatementKind, ast};
+use tokio::sync::Mutex;
 
 use super::read::Pinned;
 use super::session::{Session, full};
@@ -105,12 +106,17 @@ impl Transaction {
     }
 }
 
-/// A cursor: what is left of its rows.
+/// A cursor: what is left of its rows. A FETCH takes them as its own reader does, so that no more than a batch is held.
 pub(crate) struct Cursor {
     pub schema: SchemaRef,
+    rows: Arc<Mutex<Remaining>>,
+    hold: bool,
+}
+
+/// Rows that were not fetched yet.
+struct Remaining {
     rows: RowStream,
     left: Option<RecordBatch>,
-    hold: bool,
 }
 
 /// COMMIT and ROLLBACK are taken also when the block has failed.
@@ -225,7 +231,8 @@ async fn declare(session: &mut Session, stmts: &[ast::Declare], values: &[ArrayR
     let Answer::Rows { schema, rows, .. } = session.query(query, values, "SELECT").await? else {
         return Err(SqlError::new(SqlState::INTERNAL_ERROR, "a query without rows"));
     };
-    session.cursors.insert(name, Cursor { schema, rows, left: None, hold });
+    let rows = Arc::new(Mutex::new(Remaining { rows, left: None }));
+    session.cursors.insert(name, Cursor { schema, rows, hold });
     Ok(Answer::Done("DECLARE CURSOR".to_owned()))
 }
 
@@ -244,31 +251,33 @@ async fn fetch(session: &mut Session, name: &str, direction: &ast::FetchDirectio
             return Err(SqlError::new(SqlState::NOT_IN_PREREQUISITE_STATE, "cursor can only scan forward").hint(hint));
         }
     };
-    let cursor = session.cursors.get_mut(name).ok_or_else(|| no_cursor(name))?;
-    let batches = cursor.take(count).await?;
-    let schema = Arc::clone(&cursor.schema);
-    Ok(Answer::Rows { schema, rows: Box::pin(stream::iter(batches.into_iter().map(Ok))), tag: "FETCH" })
+    let cursor = session.cursors.get(name).ok_or_else(|| no_cursor(name))?;
+    let (schema, rows) = (Arc::clone(&cursor.schema), Arc::clone(&cursor.rows));
+    let fetched = stream::unfold((rows, count.unwrap_or(usize::MAX)), |(rows, wanted)| async move {
+        if wanted == 0 {
+            return None;
+        }
+        let next = rows.lock().await.next(wanted).await?;
+        let left = next.as_ref().map_or(0, |batch| wanted - batch.num_rows());
+        Some((next, (rows, left)))
+    });
+    Ok(Answer::Rows { schema, rows: Box::pin(fetched), tag: "FETCH" })
 }
 
-impl Cursor {
-    async fn take(&mut self, count: Option<usize>) -> Result<Vec<RecordBatch>, SqlError> {
-        let mut wanted = count.unwrap_or(usize::MAX);
-        let mut batches = Vec::new();
-        while wanted > 0 {
-            let batch = match self.left.take() {
-                Some(batch) => batch,
-                None => match self.rows.next().await {
-                    Some(batch) => batch?,
-                    None => break,
-                },
-            };
-            let now = wanted.min(batch.num_rows());
-            if now < batch.num_rows() {
-                self.left = Some(batch.slice(now, batch.num_rows() - now));
-            }
-            wanted -= now;
-            batches.push(batch.slice(0, now));
+impl Remaining {
+    /// The next rows, up to `wanted`.
+    async fn next(&mut self, wanted: usize) -> Option<Result<RecordBatch, SqlError>> {
+        let batch = match self.left.take() {
+            Some(batch) => batch,
+            None => match self.rows.next().await? {
+                Ok(batch) => batch,
+                Err(error) => return Some(Err(error)),
+            },
+        };
+        let now = wanted.min(batch.num_rows());
+        if now < batch.num_rows() {
+            self.left = Some(batch.slice(now, batch.num_rows() - now));
         }
-        Ok(batches)
+        Some(Ok(batch.slice(0, now)))
     }
 }
