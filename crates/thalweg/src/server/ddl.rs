@@ -18,7 +18,7 @@ use super::drops::{drop_all, found, owned};
 use super::jobs::{End, start, with_log};
 use super::roles::{alter_role, create_role, granted, no_role};
 use super::session::Session;
-use super::{Server, writes};
+use super::{Server, shutting_down, writes};
 use crate::wiring::Registry;
 
 /// A statement in the catalog's log.
@@ -33,6 +33,9 @@ struct Record {
 pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<String, SqlError> {
     let server = Arc::clone(&session.server);
     let mut log = server.catalog.lock().await;
+    if server.is_stopping() {
+        return Err(shutting_down());
+    }
     let made = apply(session, statement)?;
     if let Some(log) = log.as_mut().filter(|_| made.changed) {
         let sql = made.logged.clone().unwrap_or_else(|| statement.text.to_string());
@@ -106,7 +109,8 @@ impl Drop for Undo<'_> {
     fn drop(&mut self) {
         if self.armed {
             let (server, oid) = (Arc::clone(self.server), self.oid);
-            tokio::spawn(async move { take_back(&server, oid).await });
+            let pool = Arc::clone(self.server);
+            pool.pool.spawn(async move { take_back(&server, oid).await });
         }
     }
 }
@@ -314,7 +318,7 @@ fn start_handed_in(
 ) -> Result<(), SqlError> {
     let job = server.database.handed_in(declared, label, table)?;
     // A source keeps nothing: views of it are what is kept.
-    let log = match &server.data {
+    let log = match server.data.load().as_ref() {
         Some(data) => Some(Log::open(&data.file(&format!("rows-{}.log", oid.0)))?),
         None => None,
     };
@@ -333,7 +337,7 @@ pub(super) fn remove(server: &Server, objects: &mut Objects, oid: Oid) {
         server.engine.remove(&running.job);
     }
     objects.remove(oid);
-    if let Some(data) = &server.data {
+    if let Some(data) = server.data.load().as_ref() {
         // The number is never used again; a file that stays only takes space.
         let _ = std::fs::remove_file(data.file(&format!("rows-{}.log", oid.0)));
     }

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use thalweg_core::{Epoch, SqlError, SqlState};
 use thalweg_runtime::live::{Engine, Job, JobState, PushQueue, Relation};
 use thalweg_runtime::{Clock, RunConfig};
@@ -82,8 +82,9 @@ pub struct Server {
     pub(crate) pool: pool::QueryPool,
     /// One statement that changes the catalog at a time; its log, if there is one.
     pub(crate) catalog: Mutex<Option<Log>>,
-    pub(crate) data: Option<DataDirectory>,
-    progress: watch::Receiver<Epoch>,
+    /// Until the server stops: then another may use the directory.
+    pub(crate) data: ArcSwapOption<DataDirectory>,
+    progress: Arc<watch::Sender<Epoch>>,
     pub(crate) started: Instant,
     pub(crate) sessions: users::Sessions,
     stopping: AtomicBool,
@@ -103,7 +104,8 @@ impl Server {
             }
             None => (None, Vec::new()),
         };
-        let (moved, progress) = watch::channel(Epoch(0));
+        let progress = Arc::new(watch::Sender::new(Epoch(0)));
+        let moved = Arc::clone(&progress);
         // A job's change of state is news as well, though the epoch is the same.
         let observer = Box::new(move |epoch| moved.send_modify(|at| *at = epoch));
         let server = Arc::new(Self {
@@ -113,7 +115,7 @@ impl Server {
             objects: ArcSwap::default(),
             running: RwLock::default(),
             catalog: Mutex::new(None),
-            data,
+            data: ArcSwapOption::from_pointee(data),
             progress,
             started: Instant::now(),
             sessions: users::Sessions::default(),
@@ -135,7 +137,7 @@ impl Server {
 
     /// Waits until `done`, looking whenever an epoch has become readable or a job has changed.
     pub(crate) async fn wait_until(&self, mut done: impl FnMut() -> bool) {
-        let mut progress = self.progress.clone();
+        let mut progress = self.news();
         loop {
             progress.borrow_and_update();
             if done() || self.is_stopping() {
@@ -149,7 +151,7 @@ impl Server {
 
     /// The next news of the engine.
     pub(crate) fn news(&self) -> watch::Receiver<Epoch> {
-        self.progress.clone()
+        self.progress.subscribe()
     }
 
     /// Waits until the results of `job` can be read.
@@ -183,19 +185,43 @@ impl Server {
         self.engine.fault()
     }
 
-    /// Takes no more writes, waits until those taken are in their views, and ends the engine.
-    pub async fn stop(&self) {
+    /// Waits until what was written is in its views, takes no more statements that write, makes what was written durable,
+    /// ends the engine, and lets go of the data directory. Whoever waits for something is told that the server goes down.
+    pub async fn stop(self: &Arc<Self>) {
         const GRACE: Duration = Duration::from_secs(10);
         let _ = tokio::time::timeout(GRACE, writes::flush(self)).await;
         self.stopping.store(true, Ordering::Release);
+        self.progress.send_modify(|_| {});
+        // After the statement that is changing the catalog; those that wait for their turn find that we are stopping.
+        drop(self.catalog.lock().await.take());
+        let server = Arc::clone(self);
+        // It waits for the disk and for threads.
+        let ended = tokio::task::spawn_blocking(move || {
+            server.sync_logs();
+            server.engine.stop();
+        });
+        if ended.await.is_err() {
+            tracing::error!("the engine did not end in order");
+        }
+        self.data.store(None);
+    }
+
+    fn sync_logs(&self) {
         let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
         for log in running.values().filter_map(|r| r.log.as_ref()) {
             if let Err(error) = log.lock().unwrap_or_else(PoisonError::into_inner).sync() {
                 tracing::error!(%error, "a table's log could not be made durable");
             }
         }
-        drop(running);
-        self.engine.stop();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The engine ends by itself when it is dropped.
+        if !self.stopping.load(Ordering::Acquire) {
+            self.sync_logs();
+        }
     }
 }
 

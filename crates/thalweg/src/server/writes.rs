@@ -221,6 +221,10 @@ fn hand_in(server: &Server, pushes: &[Push]) -> Result<Option<Vec<u64>>, SqlErro
             logs.push((running.job.id, log.lock().unwrap_or_else(PoisonError::into_inner)));
         }
     }
+    // Whoever holds a log before the server makes it durable for the last time may still write; nobody after that.
+    if server.is_stopping() {
+        return Err(super::shutting_down());
+    }
     if handed.iter().any(|(queue, ..)| !queue.has_room()) {
         return Ok(None);
     }
