@@ -49,13 +49,15 @@ pub struct ServerConfig {
     pub query_memory_bytes: usize,
     /// Sessions at one time.
     pub max_sessions: usize,
+    /// How long a statement may run unless its session sets `statement_timeout`; zero: without end.
+    pub statement_timeout: Duration,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
         let run = RunConfig::default();
         let query_memory_bytes = run.memory_limit_bytes / 4;
-        Self { data: None, run, query_memory_bytes, max_sessions: 20_000 }
+        Self { data: None, run, query_memory_bytes, max_sessions: 20_000, statement_timeout: Duration::ZERO }
     }
 }
 

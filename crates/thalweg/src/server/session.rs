@@ -53,6 +53,7 @@ impl Session {
         let user = objects.user(&login.user).ok_or_else(|| users::refused(&login.user))?;
         let (user, superuser) = (user.oid, user.superuser);
         let mut settings = Settings::new(&login.user, superuser);
+        settings.start("statement_timeout", &server.config.statement_timeout.as_millis().to_string())?;
         for (name, value) in &login.settings {
             settings.start(name, value)?;
         }
