@@ -1,4 +1,7 @@
-//! Thalweg as a library: compile a script of streaming SQL, run it, take its results.
+//! Thalweg as a library.
+//!
+//! [`Thalweg`] is the engine of `thalweg serve` inside a program: tables, views that stay fresh, queries, subscriptions.
+//! [`Pipeline`] is `thalweg run`: a script over input that ends, or until it is stopped.
 //!
 //! Owns the wiring between the rooms, which know nothing of each other. It must not know command lines.
 //!
@@ -15,11 +18,20 @@
 //! ```
 
 mod capture;
+mod embed;
 mod pipeline;
 pub mod server;
 mod wiring;
 
+pub use arrow;
+pub use embed::{Changes, Connection, Parameter, Rows, Thalweg, Update};
 pub use pipeline::{Pipeline, Running};
-pub use thalweg_core::{Error, Watermark};
+pub use server::ServerConfig as Config;
+pub use thalweg_core::{DeltaBatch, Error, SqlError, SqlState, Watermark};
 pub use thalweg_runtime::{Clock, EpochLimits, RunConfig, RunStats, Snapshot, parse_bytes};
 pub use thalweg_sql::Problem;
+
+/// The code of the guide is compiled and run with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/embedding.md")]
+struct Guide;

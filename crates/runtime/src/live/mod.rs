@@ -32,15 +32,10 @@ use timely::WorkerConfig;
 use timely::communication::Config as Communication;
 
 pub use changes::{ChangeLog, Followed};
-<<<<<<< HEAD
 pub use checkpoint::{Checkpoint, SavedChange};
+pub use indexes::Indexed;
 pub use job::{Durable, Job, JobId, JobInput, JobOutput, JobSpec, JobState, OpenSink};
 pub use push::{Full, PushQueue, Pushed, QUEUE_BYTES, SPLIT as PUSH_SPLIT};
-=======
-pub use indexes::Indexed;
-pub use job::{Job, JobId, JobInput, JobOutput, JobSpec, JobState, OpenSink};
-pub use push::{Full, PushQueue, QUEUE_BYTES};
->>>>>>> helper-s
 pub use relation::{Pin, Relation, RelationId};
 
 pub use crate::save::{PartId, SavedJob, SavedPart};

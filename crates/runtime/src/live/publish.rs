@@ -97,14 +97,11 @@ pub(super) struct Publish {
     arrangement: Arrangement,
     deltas: Vec<DeltaBatch>,
     version: Option<Arc<Version>>,
-<<<<<<< HEAD
     /// Changes since the last snapshot, if there are to be any.
     unsaved: Option<Vec<DeltaBatch>>,
-=======
     /// The indexes that there are, and what the relation's were when that was so.
     indexes: Vec<Arc<Wanted>>,
     seen: u64,
->>>>>>> helper-s
 }
 
 /// The name of its one table of state: rows and their weights.
@@ -114,9 +111,9 @@ impl Publish {
     pub fn new(place: Place, start: u64, durable: bool) -> Self {
         let relation = &place.relation;
         let arrangement = Arrangement::new(Arc::clone(&relation.schema), relation.key.clone(), relation.append_only);
-<<<<<<< HEAD
         let unsaved = durable.then(Vec::new);
-        Self { start, arrangement, deltas: Vec::new(), version: None, unsaved, place }
+        let (indexes, seen) = (Vec::new(), 0);
+        Self { start, arrangement, deltas: Vec::new(), version: None, unsaved, indexes, seen, place }
     }
 
     /// One change with the effect of `deltas`.
@@ -132,8 +129,6 @@ impl Publish {
         let oldest = relation.publish(*worker, epoch, number, Arc::clone(&version), readable);
         self.arrangement.forget_before(oldest);
         Ok(version)
-=======
-        Self { arrangement, deltas: Vec::new(), version: None, indexes: Vec::new(), seen: 0, place }
     }
 
     /// Makes the indexes that are wanted and lets go of the others; true if any changed.
@@ -155,7 +150,6 @@ impl Publish {
         }
         self.seen = seen;
         changed
->>>>>>> helper-s
     }
 }
 
@@ -168,18 +162,10 @@ impl Operator for Publish {
 
     fn on_epoch(&mut self, header: &EpochHeader, _out: &mut Output) -> Result<()> {
         let deltas = std::mem::take(&mut self.deltas);
-<<<<<<< HEAD
-        let version = match self.version.take() {
-            // Nothing changed: the last version stands for this epoch too.
-            Some(version) if deltas.is_empty() => version,
-            Some(version) if !self.place.relation.kept => version,
-=======
         let reindexed = self.reindex();
-        let Place { relation, readable, worker, tap, .. } = &self.place;
         let version = match self.version.take() {
             // Nothing changed: the last version stands for this epoch too.
-            Some(version) if deltas.is_empty() && !reindexed => version,
->>>>>>> helper-s
+            Some(version) if (deltas.is_empty() || !self.place.relation.kept) && !reindexed => version,
             _ => {
                 let kept = if self.place.relation.kept { &deltas[..] } else { &[] };
                 self.arrangement.apply(kept)?;

@@ -58,17 +58,13 @@ impl Relation {
         workers: usize,
     ) -> Self {
         let shards = (0..workers).map(|_| Shard::default()).collect();
-<<<<<<< HEAD
-        Self { id, changes: ChangeLog::new(Arc::clone(&schema), workers), schema, key, append_only, kept: true, shards }
+        let changes = ChangeLog::new(Arc::clone(&schema), workers);
+        Self { id, changes, indexes: Indexes::default(), schema, key, append_only, kept: true, shards }
     }
 
     /// Keeps nothing.
     pub(super) fn passing(self) -> Self {
         Self { kept: false, ..self }
-=======
-        let changes = ChangeLog::new(Arc::clone(&schema), workers);
-        Self { id, changes, indexes: Indexes::default(), schema, key, append_only, shards }
->>>>>>> helper-s
     }
 
     /// The rows at `epoch`, by worker; a worker that has not completed any epoch up to it has none.

@@ -33,11 +33,8 @@ pub use contents::{Contents, Stored};
 pub use copy::{CopyDirection, CopySide};
 pub use database::{Database, PlannedView, renamed_in};
 pub use jobs::{JobPlan, JobSource};
-<<<<<<< HEAD
 pub use judge::{QUARANTINE, Replayed};
-=======
 pub use memory::bytes_text;
->>>>>>> helper-s
 pub use names::ObjectName;
 pub use names::quoted;
 pub use objects::{

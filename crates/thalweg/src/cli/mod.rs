@@ -7,6 +7,7 @@ mod progress;
 mod report;
 mod run;
 mod serve;
+mod settings;
 mod sql;
 mod top;
 
@@ -37,7 +38,7 @@ enum Command {
     /// Plans a script without running it and reports every problem with line and column.
     Check(run::CheckArgs),
     /// Runs a server: PostgreSQL protocol and HTTP.
-    Serve(serve::ServeArgs),
+    Serve(settings::ServeArgs),
     /// Talks SQL with a server.
     Sql(sql::SqlArgs),
     /// Shows what a server does, second by second.

@@ -14,12 +14,12 @@ use thalweg_sql::server::{
 };
 use thalweg_store::Log;
 
-use super::Server;
 use super::drops::{by_itself, drop_all, found, owned};
 use super::jobs::{End, start};
 use super::roles::{alter_role, create_role, granted, no_role};
 use super::secrets::{alter_secret, create_connection, create_secret, resolved};
 use super::session::Session;
+use super::{Server, shutting_down};
 use crate::wiring::Registry;
 
 /// A statement in the catalog's log.
@@ -34,6 +34,9 @@ struct Record {
 pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<String, SqlError> {
     let server = Arc::clone(&session.server);
     let mut log = server.catalog.lock().await;
+    if server.is_stopping() {
+        return Err(shutting_down());
+    }
     let (made, objects) = apply(session, statement)?;
     if let Some(log) = log.as_mut().filter(|_| made.changed) {
         let sql = made.logged.clone().unwrap_or_else(|| statement.text.to_string());
@@ -72,6 +75,7 @@ fn stop(server: &Server, oid: Oid) {
     if let Some(running) = server.running.write().unwrap_or_else(PoisonError::into_inner).remove(&oid) {
         server.engine.remove(&running.job);
     }
+    server.indexes.remove(oid);
     server.intake.delete(oid);
 }
 
@@ -142,7 +146,8 @@ impl Drop for Undo<'_> {
     fn drop(&mut self) {
         if self.armed {
             let (server, oid) = (Arc::clone(self.server), self.oid);
-            tokio::spawn(async move { take_back(&server, oid).await });
+            let pool = Arc::clone(self.server);
+            pool.pool.spawn(async move { take_back(&server, oid).await });
         }
     }
 }
@@ -420,21 +425,6 @@ fn start_handed_in(
     Ok(())
 }
 
-<<<<<<< HEAD
-=======
-pub(super) fn remove(server: &Server, objects: &mut Objects, oid: Oid) {
-    if let Some(running) = server.running.write().unwrap_or_else(PoisonError::into_inner).remove(&oid) {
-        server.engine.remove(&running.job);
-    }
-    server.indexes.remove(oid);
-    objects.remove(oid);
-    if let Some(data) = &server.data {
-        // The number is never used again; a file that stays only takes space.
-        let _ = std::fs::remove_file(data.file(&format!("rows-{}.log", oid.0)));
-    }
-}
-
->>>>>>> helper-s
 pub(super) fn class_of(object: &Object) -> ObjectClass {
     match &object.kind {
         Kind::Table(_) => ObjectClass::Table,

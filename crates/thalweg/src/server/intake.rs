@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use arc_swap::ArcSwapOption;
 use arrow::array::{ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatch, StringViewArray};
 use arrow::datatypes::Int64Type;
 use arrow::ipc::reader::StreamReader;
@@ -42,7 +43,8 @@ struct Waiting {
 
 /// See the module.
 pub(crate) struct Intake {
-    hub: Option<Hub>,
+    /// Until it is closed.
+    hub: ArcSwapOption<Hub>,
     engine: Arc<Engine>,
     /// In the order of the hub.
     waiting: Mutex<VecDeque<Waiting>>,
@@ -55,7 +57,12 @@ fn topic(oid: Oid) -> String {
 
 impl Intake {
     pub fn new(hub: Option<Hub>, engine: Arc<Engine>) -> Arc<Self> {
-        Arc::new_cyclic(|me| Self { hub, engine, waiting: Mutex::default(), me: Weak::clone(me) })
+        Arc::new_cyclic(|me| Self {
+            hub: ArcSwapOption::from_pointee(hub),
+            engine,
+            waiting: Mutex::default(),
+            me: Weak::clone(me),
+        })
     }
 
     fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
@@ -73,11 +80,12 @@ impl Intake {
         if handed.iter().any(|h| !h.queue.has_room()) {
             return Ok(None);
         }
-        let appended = match &self.hub {
+        let hub = self.hub.load_full();
+        let appended = match &hub {
             Some(hub) => append(hub, &handed)?,
             None => None,
         };
-        let Some((hub, (ticket, tickets))) = self.hub.as_ref().zip(appended) else {
+        let Some((hub, (ticket, tickets))) = hub.zip(appended) else {
             let pushes = handed.into_iter().map(|h| Pushed::new(h.queue, h.rows, h.dead, None)).collect();
             let _ = tell.send(Ok(self.engine.put(pushes)));
             return Ok(Some(settled));
@@ -100,7 +108,7 @@ impl Intake {
 
     /// Hands on what has become durable, in order; with an error nothing will.
     fn settle(&self, error: Option<HubError>) {
-        let Some(hub) = &self.hub else { return };
+        let Some(hub) = self.hub.load_full() else { return };
         let mut waiting = self.waiting();
         let durable = hub.durable();
         while let Some(next) = waiting.pop_front() {
@@ -120,7 +128,7 @@ impl Intake {
     /// # Errors
     /// The hub refuses.
     pub fn create(&self, oid: Oid) -> Result<(), SqlError> {
-        let Some(hub) = &self.hub else { return Ok(()) };
+        let Some(hub) = self.hub.load_full() else { return Ok(()) };
         match hub.create_topic(&topic(oid), TopicOptions::default()) {
             Ok(()) | Err(HubError::TopicExists(_)) => Ok(()),
             Err(error) => Err(refused(error)),
@@ -129,7 +137,7 @@ impl Intake {
 
     /// The relation is gone.
     pub fn delete(&self, oid: Oid) {
-        let Some(hub) = &self.hub else { return };
+        let Some(hub) = self.hub.load_full() else { return };
         match hub.delete_topic(&topic(oid)) {
             Ok(()) | Err(HubError::NoTopic(_)) => {}
             // Its number is never used again; what stays only takes space.
@@ -139,7 +147,7 @@ impl Intake {
 
     /// Everything of a relation from `from` on is needed still; what is before may go.
     pub fn keep_from(&self, oid: Oid, from: u64) {
-        let Some(hub) = &self.hub else { return };
+        let Some(hub) = self.hub.load_full() else { return };
         let kept = hub.set_floor(&topic(oid), from).and_then(|()| hub.delete_before(&topic(oid), from));
         match kept {
             Ok(_) | Err(HubError::NoTopic(_)) => {}
@@ -152,7 +160,7 @@ impl Intake {
     /// # Errors
     /// The hub cannot be read, or does not hold what is needed.
     pub fn replay(&self, oid: Oid, queue: &Arc<PushQueue>, from: Option<u64>) -> Result<u64, SqlError> {
-        let Some(hub) = &self.hub else { return Ok(0) };
+        let Some(hub) = self.hub.load_full() else { return Ok(0) };
         let topic = topic(oid);
         let (start, end) = (hub.start_offset(&topic).map_err(refused)?, hub.end_offset(&topic).map_err(refused)?);
         let mut at = from.unwrap_or(start);
@@ -193,9 +201,18 @@ impl Intake {
         Ok(())
     }
 
+    /// Makes durable what was taken, and takes nothing more.
+    pub fn close(&self) {
+        // Whoever still holds it closes it when done.
+        let hub = self.hub.swap(None).and_then(Arc::into_inner);
+        if let Some(Err(error)) = hub.map(Hub::close) {
+            tracing::error!(%error, "the hub did not close in order");
+        }
+    }
+
     /// What the hub has done, if there is one.
     pub fn statistics(&self) -> Option<thalweg_hub::Statistics> {
-        self.hub.as_ref().map(Hub::statistics)
+        self.hub.load().as_deref().map(Hub::statistics)
     }
 }
 

@@ -7,11 +7,8 @@
 mod backend;
 mod ddl;
 mod drops;
-<<<<<<< HEAD
-mod intake;
-=======
 mod indexes;
->>>>>>> helper-s
+mod intake;
 mod jobs;
 mod keeper;
 mod metrics;
@@ -35,7 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use thalweg_core::{Epoch, SqlError, SqlState};
 use thalweg_disk::LocalDisk;
 use thalweg_hub::Hub;
@@ -64,14 +61,22 @@ pub struct ServerConfig {
     pub max_sessions: usize,
     /// Time between two checkpoints, at least; with a data directory.
     pub checkpoint_interval: Duration,
+    /// How long a statement may run unless its session sets `statement_timeout`; zero: without end.
+    pub statement_timeout: Duration,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
         let run = RunConfig::default();
         let query_memory_bytes = run.memory_limit_bytes / 4;
-        let checkpoint_interval = Duration::from_secs(1);
-        Self { data: None, run, query_memory_bytes, max_sessions: 20_000, checkpoint_interval }
+        Self {
+            data: None,
+            run,
+            query_memory_bytes,
+            max_sessions: 20_000,
+            checkpoint_interval: Duration::from_secs(1),
+            statement_timeout: Duration::ZERO,
+        }
     }
 }
 
@@ -91,23 +96,19 @@ pub struct Server {
     pub(crate) config: ServerConfig,
     pub(crate) objects: ArcSwap<Objects>,
     pub(crate) running: RwLock<BTreeMap<Oid, Arc<Running>>>,
-<<<<<<< HEAD
+    pub(crate) indexes: indexes::Indexes,
     pub(crate) engine: Arc<Engine>,
     pub(crate) intake: Arc<Intake>,
     /// With a data directory.
     pub(crate) keeper: Option<Arc<Keeper>>,
-=======
-    pub(crate) indexes: indexes::Indexes,
-    pub(crate) engine: Engine,
->>>>>>> helper-s
     pub(crate) database: Database,
     pub(crate) pool: pool::QueryPool,
     /// One statement that changes the catalog at a time; its log, if there is one.
     pub(crate) catalog: Mutex<Option<Log>>,
-    /// Nobody else uses it while this is here.
-    _data: Option<DataDirectory>,
+    /// Until the server stops: then another may use the directory.
+    data: ArcSwapOption<DataDirectory>,
     pub(crate) seal: seal::Seal,
-    progress: watch::Receiver<Epoch>,
+    progress: Arc<watch::Sender<Epoch>>,
     pub(crate) started: Instant,
     pub(crate) sessions: users::Sessions,
     /// Everything is there that was there before.
@@ -129,7 +130,8 @@ impl Server {
             }
             None => (None, Vec::new()),
         };
-        let (moved, progress) = watch::channel(Epoch(0));
+        let progress = Arc::new(watch::Sender::new(Epoch(0)));
+        let moved = Arc::clone(&progress);
         // A job's change of state is news as well, though the epoch is the same.
         let observer = Box::new(move |epoch| moved.send_modify(|at| *at = epoch));
         let (hub, keeper) = data.as_ref().map(durable).transpose()?.unzip();
@@ -155,7 +157,7 @@ impl Server {
             indexes: indexes::Indexes::default(),
             catalog: Mutex::new(None),
             seal: seal::Seal::open(data.as_ref().map(|d| d.file("secrets.key")).as_deref())?,
-            _data: data,
+            data: ArcSwapOption::from_pointee(data),
             progress,
             started: Instant::now(),
             sessions: users::Sessions::default(),
@@ -228,7 +230,7 @@ impl Server {
 
     /// Waits until `done`, looking whenever an epoch has become readable or a job has changed.
     pub(crate) async fn wait_until(&self, mut done: impl FnMut() -> bool) {
-        let mut progress = self.progress.clone();
+        let mut progress = self.news();
         loop {
             progress.borrow_and_update();
             if done() || self.is_stopping() {
@@ -242,7 +244,7 @@ impl Server {
 
     /// The next news of the engine.
     pub(crate) fn news(&self) -> watch::Receiver<Epoch> {
-        self.progress.clone()
+        self.progress.subscribe()
     }
 
     /// Waits until the results of `job` can be read.
@@ -276,8 +278,9 @@ impl Server {
         self.engine.fault()
     }
 
-    /// Takes no more writes, waits until those taken are in their views, and ends the engine.
-    pub async fn stop(&self) {
+    /// Waits until what was written is in its views, takes no more statements that write, makes what was written durable,
+    /// ends the engine, and lets go of the data directory. Whoever waits for something is told that the server goes down.
+    pub async fn stop(self: &Arc<Self>) {
         const GRACE: Duration = Duration::from_secs(10);
         let _ = tokio::time::timeout(GRACE, writes::flush(self)).await;
         // The next start has nothing to do again.
@@ -287,7 +290,19 @@ impl Server {
             Err(_) => tracing::warn!("the last checkpoint takes too long; the next start does some work again"),
         }
         self.stopping.store(true, Ordering::Release);
-        self.engine.stop();
+        self.progress.send_modify(|_| {});
+        // After the statement that is changing the catalog; those that wait for their turn find that we are stopping.
+        drop(self.catalog.lock().await.take());
+        let server = Arc::clone(self);
+        // It waits for the disk and for threads.
+        let ended = tokio::task::spawn_blocking(move || {
+            server.engine.stop();
+            server.intake.close();
+        });
+        if ended.await.is_err() {
+            tracing::error!("the engine did not end in order");
+        }
+        self.data.store(None);
     }
 }
 

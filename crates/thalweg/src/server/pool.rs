@@ -32,6 +32,13 @@ impl QueryPool {
         runtime.map(|r| Self(Some(r))).map_err(|e| Error::Internal(format!("cannot start threads for queries: {e}")))
     }
 
+    /// Does `work` here, whoever asks and wherever: also where nothing async runs.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.0 {
+            runtime.spawn(work);
+        }
+    }
+
     /// The rows of `query`, computed here. Whoever drops them ends the query where it next pauses.
     pub fn rows<F>(&self, query: F) -> RowStream
     where

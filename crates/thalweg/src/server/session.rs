@@ -28,6 +28,9 @@ const MAX_NAMED: usize = 10_000;
 /// Planned look-ups that a session keeps at most.
 const MAX_POINTS: usize = 256;
 
+/// What a statement's look-up by key is, if it is one, in the catalog that it was planned for.
+type Point = (Arc<Objects>, Arc<StatementKind>, Option<Arc<PointQuery>>);
+
 /// One connection.
 pub struct Session {
     pub(crate) server: Arc<Server>,
@@ -39,17 +42,18 @@ pub struct Session {
     pub(crate) cursors: HashMap<String, transaction::Cursor>,
     pub(crate) notices: Vec<SqlError>,
     /// Look-ups that were planned already, by their statement, for the catalog as it was then.
-    points: HashMap<usize, (Arc<Objects>, Arc<StatementKind>, Option<Arc<PointQuery>>)>,
+    points: HashMap<usize, Point>,
     pub(crate) copying: Option<writes::Copying>,
     _registered: Registered,
 }
 
 impl Session {
-    pub(super) fn new(server: Arc<Server>, login: Login) -> Result<Self, SqlError> {
+    pub(crate) fn new(server: Arc<Server>, login: Login) -> Result<Self, SqlError> {
         let objects = server.objects.load();
         let user = objects.user(&login.user).ok_or_else(|| users::refused(&login.user))?;
         let (user, superuser) = (user.oid, user.superuser);
         let mut settings = Settings::new(&login.user, superuser, server.database.query_memory_bytes());
+        settings.start("statement_timeout", &server.config.statement_timeout.as_millis().to_string())?;
         for (name, value) in &login.settings {
             settings.start(name, value)?;
         }

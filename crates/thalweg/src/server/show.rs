@@ -110,12 +110,7 @@ pub(crate) fn show(
         "processlist" => {
             let rows = session.server.sessions.list().into_iter().map(|c| {
                 let peer = c.login.peer.map(|p| p.to_string());
-                vec![
-                    Some(c.login.process_id.to_string()),
-                    Some(c.login.user.clone()),
-                    Some(c.login.database.clone()),
-                    peer,
-                ]
+                vec![Some(c.login.process_id.to_string()), Some(c.login.user), Some(c.login.database), peer]
             });
             table(&["Id", "User", "Database", "Host"], rows.collect(), "SHOW")
         }
