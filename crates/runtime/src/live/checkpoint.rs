@@ -32,6 +32,8 @@ pub struct SavedChange {
     pub sources: Vec<SourceProgress>,
     /// By worker and slot.
     pub parts: BTreeMap<PartId, Vec<StateTable>>,
+    /// It is all of the job's state: no checkpoint before holds any.
+    pub whole: bool,
     /// Bytes of its plan's printed form, hashed: state fits the plan that saved it.
     pub fingerprint: u64,
 }
@@ -40,6 +42,7 @@ impl SavedChange {
     pub(super) fn of(job: &Arc<Job>, key: u64, taking: &Taking) -> Self {
         let places = 0..job.spec.plan.sources.len();
         let sources = places.map(|i| taking.sources.get(&(job.id, i)).cloned().unwrap_or_default()).collect();
-        Self { key, sources, parts: job.parts.take(), fingerprint: job.spec.plan.fingerprint() }
+        let (whole, fingerprint) = (!job.note_saved(), job.spec.plan.fingerprint());
+        Self { key, sources, parts: job.parts.take(), whole, fingerprint }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use thalweg_core::{EpochHeader, Error, Sink, Source, SourceProgress, Watermark};
@@ -105,6 +105,8 @@ pub struct Job {
     pub(super) budget: Arc<Budget>,
     /// What its operators have saved for the checkpoint that is being taken.
     pub(super) parts: Parts,
+    /// A checkpoint before holds state of it.
+    saved: AtomicBool,
     /// Rows of snapshots that its workers have taken in.
     pub(super) backfilled: AtomicU64,
     /// Its first epoch, once it is installed.
@@ -134,6 +136,7 @@ impl Job {
                 .map_or(Follows::Other { watermark: None, ends_with: Vec::new() }, |job| job.as_followed()),
         });
         let follows = follows.collect();
+        let is_restored = spec.durable.as_ref().is_some_and(|d| d.restored.is_some());
         let stats = Arc::new(RunStats::new(spec.plan.sources.len(), spec.plan.sinks.len()));
         Self {
             id,
@@ -146,7 +149,9 @@ impl Job {
             parts: Parts::default(),
             backfilled: Default::default(),
             start: AtomicU64::new(u64::MAX),
-            state: AtomicU8::new(0),
+            // What was restored has nothing to catch up with: it is in every checkpoint from the first on.
+            state: AtomicU8::new(u8::from(is_restored)),
+            saved: AtomicBool::new(is_restored),
             error: Mutex::new(None),
         }
     }
@@ -191,6 +196,11 @@ impl Job {
     /// Its state as the last checkpoint held it, after a restart.
     pub(super) fn restored(&self) -> Option<&Arc<SavedJob>> {
         self.spec.durable.as_ref()?.restored.as_ref()
+    }
+
+    /// Whether a checkpoint holds state of it already; from now on one does.
+    pub(super) fn note_saved(&self) -> bool {
+        self.saved.swap(true, Ordering::Relaxed)
     }
 
     /// How far it has come.

@@ -41,6 +41,8 @@ pub struct Change {
 pub struct JobChange {
     /// The plan that the state fits.
     pub fingerprint: u64,
+    /// It is all of the job's state, not what changed since the checkpoint before.
+    pub whole: bool,
     /// How far each source was read.
     pub sources: Vec<SourceManifest>,
     /// By worker and slot.
@@ -170,10 +172,8 @@ impl Checkpoints {
         let file = format!("{:020}-{:010}.state", newest.epoch, self.incarnation);
         let mut bytes = Vec::new();
         for (key, job) in &newest.jobs {
-            let before =
-                self.last.as_ref().and_then(|last| last.jobs.get(key)).filter(|b| b.fingerprint == job.fingerprint);
-            let mut parts = before.map(|b| b.parts.clone()).unwrap_or_default();
-            for change in &self.owed {
+            let Some((mut parts, from)) = self.chain(*key, job.fingerprint) else { continue };
+            for change in &self.owed[from..] {
                 let Some(job) = change.jobs.get(key) else { continue };
                 for ((worker, slot), tables) in &job.parts {
                     let of = PartOf { slot: *slot, worker: *worker, workers: change.workers };
@@ -189,6 +189,16 @@ impl Checkpoints {
         let total_bytes = self.last.as_ref().map_or(0, Manifest::bytes);
         let epoch = self.last.as_ref().map_or(0, |m| m.epoch);
         Ok(Written { epoch, bytes: written, total_bytes, took: began.elapsed() })
+    }
+
+    /// The state before the changes that are owed, and from which of them on they count. `None` if that is not known:
+    /// then the job is in no checkpoint, and a restart computes it again.
+    fn chain(&self, key: u64, fingerprint: u64) -> Option<(Vec<PartManifest>, usize)> {
+        if let Some(whole) = self.owed.iter().rposition(|change| change.jobs.get(&key).is_some_and(|job| job.whole)) {
+            return Some((Vec::new(), whole));
+        }
+        let before = self.last.as_ref()?.jobs.get(&key).filter(|b| b.fingerprint == fingerprint)?;
+        Some((before.parts.clone(), 0))
     }
 
     fn publish(&mut self, manifest: Manifest, file: String, bytes: Vec<u8>) -> Result<()> {

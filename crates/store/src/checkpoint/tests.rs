@@ -82,7 +82,12 @@ impl History {
         self.epoch += 1 + self.rng.below(5) as u64;
         let mut change = Change { epoch: self.epoch, wall_clock: 7, workers: 1, jobs: BTreeMap::new() };
         for (key, state) in &mut self.model {
-            let mut job = JobChange { fingerprint: *key, ..JobChange::default() };
+            // Now and then a job begins anew.
+            let whole = self.attempted.is_empty() || self.rng.one_in(9);
+            let mut job = JobChange { fingerprint: *key, whole, ..JobChange::default() };
+            if whole {
+                state.clear();
+            }
             if !self.rng.one_in(4) {
                 let upserts: Vec<(i64, i64)> =
                     (0..1 + self.rng.below(6)).map(|_| (self.rng.below(30) as i64, self.epoch as i64)).collect();
@@ -195,7 +200,8 @@ fn compaction_bounds_the_chain_and_old_files_go() {
     for epoch in 1..=300u64 {
         let tables = vec![table(&[(epoch as i64 % 17, epoch as i64)], &[])];
         apply(&mut model, &tables);
-        let job = JobChange { parts: BTreeMap::from([((0, 0), tables)]), ..JobChange::default() };
+        let parts = BTreeMap::from([((0, 0), tables)]);
+        let job = JobChange { whole: epoch == 1, parts, ..JobChange::default() };
         let jobs = BTreeMap::from([(9, job)]);
         checkpoints.write(Change { epoch, wall_clock: 0, workers: 1, jobs }).expect("written");
         checkpoints.compact(&merged).expect("compacted");

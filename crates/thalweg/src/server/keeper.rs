@@ -194,7 +194,7 @@ fn changed(checkpoint: Checkpoint) -> Change {
             offsets: s.offsets.iter().map(|(split, offset)| (split.to_string(), offset.0)).collect(),
         });
         let (sources, parts) = (sources.collect(), parts.collect());
-        (change.key, JobChange { fingerprint: change.fingerprint, sources, parts })
+        (change.key, JobChange { fingerprint: change.fingerprint, whole: change.whole, sources, parts })
     };
     Change { epoch: epoch.0, wall_clock, workers, jobs: jobs.into_iter().map(job).collect() }
 }
