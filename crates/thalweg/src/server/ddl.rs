@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use thalweg_core::{SqlError, SqlState};
-use thalweg_runtime::live::JobState;
+use thalweg_runtime::live::{Job, JobState};
 use thalweg_serve::backend::{CancelToken, Login, Surface};
 use thalweg_sql::server::{
     AlterAction, Index, Kind, Object, ObjectClass, ObjectName, Objects, Oid, PUBLIC, Privilege, QUARANTINE, Schema,
@@ -171,7 +171,13 @@ pub(crate) async fn take_back(server: &Arc<Server>, oid: Oid) {
 
 /// Waits until nothing is being made any more.
 pub(crate) async fn wait(server: &Server) {
-    server.wait_until(|| server.engine.jobs().iter().all(|j| j.state() != JobState::Backfilling)).await;
+    let made = |job: &Arc<Job>| match job.state() {
+        JobState::Backfilling => false,
+        // Its first epoch is not readable yet when it goes on from a checkpoint.
+        JobState::Live => server.engine.is_ready(job),
+        JobState::Failed | JobState::Dropped => true,
+    };
+    server.wait_until(|| server.engine.jobs().iter().all(made)).await;
 }
 
 /// Runs the statements of the catalog's log.
