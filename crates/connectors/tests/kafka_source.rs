@@ -142,8 +142,7 @@ fn exactly_the_poison_records_are_dead_letters_with_their_place() {
     let mut reading = reading("poison", &[("scan.bounded.mode", "latest")]);
     reading.to_end();
     assert_eq!(reading.count(), 996);
-    let dead: Vec<(&str, u64, &str)> =
-        reading.dead.iter().map(|d| (&*d.origin, d.offset, d.reason.as_str())).collect();
+    let dead: Vec<(&str, u64, &str)> = reading.dead.iter().map(|d| (&*d.origin, d.offset, d.reason.as_str())).collect();
     assert_eq!(
         dead,
         [

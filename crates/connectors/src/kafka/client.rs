@@ -180,6 +180,7 @@ impl Complaints {
     }
 
     /// How many there were.
+    #[cfg(test)]
     pub(super) fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }

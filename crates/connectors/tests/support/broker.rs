@@ -59,10 +59,15 @@ impl Broker {
 
     /// Runs one of the tools that come with the server; returns what it prints.
     pub fn tool(&self, class: &str, arguments: &[&str]) -> String {
+        String::from_utf8(run(self.tool_command(class, arguments)).stdout).expect("text")
+    }
+
+    /// One of the tools, to be started.
+    pub fn tool_command(&self, class: &str, arguments: &[&str]) -> Command {
         let mut command = script();
         command.arg("run").arg(home(&self.directory)).arg(class);
         command.args(["--bootstrap-server", &self.bootstrap]).args(arguments);
-        String::from_utf8(run(command).stdout).expect("text")
+        command
     }
 
     fn tell(&self, what: &str) {

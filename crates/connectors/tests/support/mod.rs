@@ -4,5 +4,7 @@
 
 pub mod broker;
 pub mod proxy;
+pub mod registry;
+pub mod sink;
 pub mod source;
 pub mod topic;

@@ -23,7 +23,12 @@ pub fn id_schema() -> SchemaRef {
 }
 
 /// A source over a topic.
-pub fn kafka(bootstrap: &str, topic: &str, declared: SchemaRef, pairs: &[(&str, &str)]) -> thalweg_core::Result<Arc<dyn Source>> {
+pub fn kafka(
+    bootstrap: &str,
+    topic: &str,
+    declared: SchemaRef,
+    pairs: &[(&str, &str)],
+) -> thalweg_core::Result<Arc<dyn Source>> {
     let mut all = vec![("topic", topic), ("properties.bootstrap.server", bootstrap)];
     all.extend_from_slice(pairs);
     let projection = (0..declared.fields().len()).collect();

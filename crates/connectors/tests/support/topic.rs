@@ -1,8 +1,12 @@
 //! Topics, written with the bare client library and read with the server's own Java consumer.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
@@ -32,10 +36,7 @@ impl Broker {
     /// Makes a topic.
     pub fn create(&self, topic: &str, partitions: u32) {
         let partitions = partitions.to_string();
-        self.tool(
-            "org.apache.kafka.tools.TopicCommand",
-            &["--create", "--topic", topic, "--partitions", &partitions],
-        );
+        self.tool("org.apache.kafka.tools.TopicCommand", &["--create", "--topic", topic, "--partitions", &partitions]);
     }
 
     /// Gives a topic more partitions.
@@ -60,34 +61,46 @@ impl Broker {
         producer.flush(Duration::from_secs(60)).expect("all are taken");
     }
 
-    /// Every record of a topic at `read_committed`, by the Java consumer, in order of partition and offset.
+    /// Every record of a topic at `read_committed`, by the Java consumer, in order of partition and offset. A mark is put
+    /// at the end of each partition, and everything before the marks is what there is.
     pub fn read_committed(&self, topic: &str) -> Vec<Seen> {
-        let print = |what: &str| format!("print.{what}=true");
-        let text = self.tool(
-            "org.apache.kafka.tools.consumer.ConsoleConsumer",
-            &[
-                "--topic",
-                topic,
-                "--from-beginning",
-                "--isolation-level",
-                "read_committed",
-                "--timeout-ms",
-                "4000",
-                "--formatter-property",
-                &print("partition"),
-                "--formatter-property",
-                &print("offset"),
-                "--formatter-property",
-                &print("headers"),
-                "--formatter-property",
-                &print("key"),
-                "--formatter-property",
-                "key.separator=\u{1}",
-            ],
-        );
-        let mut seen: Vec<Seen> = text.lines().map(parse).collect();
+        static MARKS: AtomicU64 = AtomicU64::new(0);
+        let mark = format!("mark {}", MARKS.fetch_add(1, Ordering::SeqCst));
+        let partitions = self.partitions(topic);
+        let put = |partition| Put { partition, value: Some(mark.clone().into_bytes()), ..Put::default() };
+        self.put(topic, &(0..partitions).map(put).collect::<Vec<_>>());
+        let mut arguments = vec!["--topic", topic, "--from-beginning", "--isolation-level", "read_committed"];
+        for property in
+            ["print.partition=true", "print.offset=true", "print.headers=true", "print.key=true", "key.separator=\u{1}"]
+        {
+            arguments.extend(["--formatter-property", property]);
+        }
+        let mut command = self.tool_command("org.apache.kafka.tools.consumer.ConsoleConsumer", &arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("starts");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let (mut seen, mut marked) = (Vec::new(), 0);
+        for line in lines {
+            let record = parse(&line.expect("text"));
+            marked += i32::from(record.value == mark);
+            if !record.value.starts_with("mark ") {
+                seen.push(record);
+            }
+            if marked == partitions {
+                break;
+            }
+        }
+        assert_eq!(marked, partitions, "the consumer has ended before the end");
+        child.kill().expect("stopped");
+        child.wait().expect("gone");
         seen.sort();
         seen
+    }
+
+    fn partitions(&self, topic: &str) -> i32 {
+        let config = ClientConfig::new().set("bootstrap.servers", self.bootstrap()).create();
+        let client: BaseConsumer = config.expect("a client");
+        let metadata = client.fetch_metadata(Some(topic), Duration::from_secs(60)).expect("an answer");
+        metadata.topics()[0].partitions().len() as i32
     }
 }
 
