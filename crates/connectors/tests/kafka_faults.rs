@@ -11,7 +11,7 @@ use std::time::Duration;
 use rdkafka::producer::Producer;
 use support::broker::Broker;
 use support::proxy::{Door, Proxy};
-use support::sink::{assert_once, deliver_all, sink};
+use support::sink::{assert_once, deliver_while, sink};
 use support::source::{PATIENCE, Reading, id_schema, kafka};
 use support::topic::{numbers, producer, send};
 
@@ -112,26 +112,26 @@ fn the_source_reads_on_after_it_was_cut_off() {
     });
 }
 
-/// Delivers while `faults` happen.
+/// Delivers while `faults` happen, and `last` epochs at least; some deliveries are in doubt when they must be.
 fn delivers_through(topic: &str, address: &str, place: &Place, last: u64, faults: impl FnOnce(&Place) + Send) {
     place.broker.create(topic, 2);
     let options = [IMPATIENT, &[("properties.transaction.timeout.ms", "8000")]].concat();
     std::thread::scope(|scope| {
-        let hurting = scope.spawn(|| {
-            rest(500);
+        let mut to = sink(topic, address, topic, &options);
+        let (flows, flowing) = std::sync::mpsc::channel();
+        let hurting = scope.spawn(move || {
+            // Not before deliveries flow.
+            while flowing.recv().expect("it delivers") < 4 {}
             faults(place);
         });
-        let mut to = sink(topic, address, topic, &options);
-        // What is delivered before the faults end is not all.
-        let mut done = 0;
-        let mut again = 0;
-        while !hurting.is_finished() || done < last {
-            done += 4;
-            again += deliver_all(to.as_mut(), 1, done);
-        }
+        let more = |next| next <= last || !hurting.is_finished();
+        let (done, doubts) = deliver_while(to.as_mut(), 1, more, |epoch| {
+            // Nobody listens once it hurts.
+            let _ = flows.send(epoch);
+        });
         hurting.join().expect("hurt");
         assert_once(&place.broker, topic, done);
-        println!("{topic}: {done} epochs, opened again {again} times");
+        println!("{topic}: {done} epochs, {doubts} deliveries in doubt");
     });
 }
 
@@ -160,7 +160,13 @@ fn the_sink_delivers_once_though_answers_are_lost_at_any_moment() {
     let place = place();
     let address = place.proxy.address();
     delivers_through("sink-cut", &address, &place, 40, |place| {
-        // Requests may arrive whose answers do not: a commit that nobody hears of.
+        // Requests may arrive whose answers do not: a commit that nobody hears of. At first for longer than it is waited
+        // for, so that it is in doubt; then for as long as the client tries again by itself.
+        place.proxy.set(Door::Deaf);
+        rest(11_000);
+        place.proxy.reset();
+        place.proxy.set(Door::Open);
+        rest(1_000);
         for (turn, door) in [Door::Deaf, Door::Cut, Door::Deaf, Door::Silent, Door::Deaf, Door::Cut].iter().enumerate()
         {
             place.proxy.set(*door);

@@ -160,6 +160,8 @@ impl ProgressTopic {
             .set("enable.partition.eof", "true")
             .set("allow.auto.create.topics", "false")
             .set("auto.offset.reset", "earliest")
+            // The end of the topic is waited for: the broker is to say at once that there is no more.
+            .set("fetch.wait.max.ms", "10")
             .set("isolation.level", isolation);
         config.create_with_context(Complaints::new(self.topic.clone()))
     }

@@ -100,8 +100,17 @@ impl KafkaSink {
     fn producer(&self) -> Result<BaseProducer<Delivery>, SinkError> {
         let mut config = self.options.client.config();
         config.set("enable.idempotence", "true").set("acks", "all").set("partitioner", "murmur2_random");
-        if self.options.client.property("queue.buffering.max.kbytes").is_none() {
-            config.set("queue.buffering.max.kbytes", QUEUED_KBYTES);
+        // A transaction is a chain of small questions: none of them is to wait for company. A new one is refused for the
+        // few milliseconds in which the broker completes the one before it, and then tried again.
+        for (name, value) in [
+            ("linger.ms", "1"),
+            ("socket.nagle.disable", "true"),
+            ("retry.backoff.ms", "10"),
+            ("queue.buffering.max.kbytes", QUEUED_KBYTES),
+        ] {
+            if self.options.client.property(name).is_none() {
+                config.set(name, value);
+            }
         }
         if self.options.client.property("message.timeout.ms").is_none() {
             config.set("message.timeout.ms", self.timeout().as_millis().to_string());
@@ -165,11 +174,7 @@ impl KafkaSink {
             self.send_progress(producer, progress, deadline)?;
             sent += 1;
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        producer.flush(left).map_err(|e| again("not everything was taken in time", &e))?;
-        if let Some(error) = producer.context().failure() {
-            return Err(again("a record was not taken", &error));
-        }
+        self.settle(producer, deadline)?;
         let delivered = producer.context().delivered.load(Ordering::Relaxed) - before;
         if delivered != sent {
             return Err(SinkError::Again(Error::Internal(format!(
@@ -215,6 +220,24 @@ impl KafkaSink {
         let out: BaseRecord<'_, [u8], [u8]> =
             BaseRecord::to(&self.options.progress_topic).key(&key[..]).payload(&value[..]);
         self.enqueue(producer, out, deadline)
+    }
+
+    /// Waits until there is a report of every record. The library's own flush looks only ten times a second.
+    fn settle(&self, producer: &BaseProducer<Delivery>, deadline: Instant) -> Result<(), SinkError> {
+        while producer.in_flight_count() > 0 {
+            producer.poll(Duration::from_millis(1));
+            if Instant::now() > deadline {
+                return Err(SinkError::Again(Error::invalid(format!(
+                    "sink {}: {} records were not taken in time",
+                    self.name,
+                    producer.in_flight_count()
+                ))));
+            }
+        }
+        match producer.context().failure() {
+            Some(error) => Err(judged(&error, format!("sink {}: a record was not taken: {error}", self.name))),
+            None => Ok(()),
+        }
     }
 
     /// Hands a record to the client, which keeps a bounded number of them.
@@ -285,10 +308,7 @@ impl KafkaSink {
         let deadline = Instant::now() + self.timeout();
         open.producer.begin_transaction().map_err(again)?;
         self.send_progress(&open.producer, Progress { epoch, incarnation: open.incarnation }, deadline)?;
-        open.producer.flush(self.timeout()).map_err(again)?;
-        if let Some(error) = open.producer.context().failure() {
-            return Err(again(error));
-        }
+        self.settle(&open.producer, deadline)?;
         open.producer.commit_transaction(self.timeout()).map_err(again)
     }
 }

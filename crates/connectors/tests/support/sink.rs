@@ -76,35 +76,39 @@ pub fn open(sink: &mut dyn EpochSink, incarnation: u64) -> Option<Epoch> {
     }
 }
 
-/// Delivers every epoch after what the target holds up to `last`; returns how often it had to open again.
-pub fn deliver_all(sink: &mut dyn EpochSink, incarnation: u64, last: u64) -> usize {
-    deliver_telling(sink, incarnation, last, |_| ())
+/// Delivers every epoch after what the target holds up to `last`.
+pub fn deliver_all(sink: &mut dyn EpochSink, incarnation: u64, last: u64) {
+    deliver_while(sink, incarnation, |next| next <= last, |_| ());
 }
 
-/// As [`deliver_all`]; calls `told` with the last epoch of every delivery, and with 0 when it is open.
-pub fn deliver_telling(sink: &mut dyn EpochSink, incarnation: u64, last: u64, mut told: impl FnMut(u64)) -> usize {
-    let deadline = Instant::now() + PATIENCE * 2;
-    let mut opened = 0;
+/// Delivers epoch after epoch, after what the target holds, while there is `more`. Calls `told` with the last epoch of
+/// every delivery, and with 0 when the sink is open. Returns the last epoch and how many deliveries were in doubt.
+pub fn deliver_while(
+    sink: &mut dyn EpochSink,
+    incarnation: u64,
+    mut more: impl FnMut(u64) -> bool,
+    mut told: impl FnMut(u64),
+) -> (u64, usize) {
+    let mut doubts = 0;
     'open: loop {
         let mut next = open(sink, incarnation).map_or(1, |e| e.0 + 1);
-        opened += 1;
+        let deadline = Instant::now() + PATIENCE;
         told(0);
-        while next <= last {
-            let upto = last.min(next + 1);
-            let epochs: Vec<EpochRows> = (next..=upto).map(epoch).collect();
-            match sink.deliver(&epochs, Epoch(upto)) {
+        while more(next) {
+            match sink.deliver(&[epoch(next), epoch(next + 1)], Epoch(next + 1)) {
                 Ok(()) => {
-                    next = upto + 1;
-                    told(upto);
+                    next += 2;
+                    told(next - 1);
                 }
                 Err(SinkError::Again(error)) => {
                     assert!(Instant::now() < deadline, "it is never delivered: {error}");
+                    doubts += 1;
                     continue 'open;
                 }
                 Err(SinkError::Fatal(error)) => panic!("{error}"),
             }
         }
-        return opened - 1;
+        return (next - 1, doubts);
     }
 }
 
