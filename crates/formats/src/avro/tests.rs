@@ -262,7 +262,12 @@ fn rows_are_written_as_another_implementation_reads_them() {
     let mut decoder = decoder(Arc::clone(&fields), Envelope::Plain, reader);
     decoder.add_schema(3, Ok(encoder.schema()));
     let mut values = Vec::new();
-    encoder.encode(&decoded, &frame(3), |_, datum| Ok(values.push(datum.to_vec()))).expect("encodes");
+    encoder
+        .encode(&decoded, &frame(3), |_, datum| {
+            values.push(datum.to_vec());
+            Ok(())
+        })
+        .expect("encodes");
     let again = decode(&mut decoder, &values);
     assert!(again.dead.is_empty(), "{:?}", again.dead);
     assert_eq!(again.rows, decoded);

@@ -101,10 +101,8 @@ fn push(column: &mut Column, field: &FieldDescriptor, value: &Value, scratch: &m
         column.grown();
         return Ok(());
     }
-    if !matches!(value, Value::List(_) | Value::Map(_)) {
-        if let Some(scalar) = scalar(&field.kind(), value, 0)? {
-            return scalar.as_scalar().push(column);
-        }
+    if let Some(scalar) = scalar(&field.kind(), value, 0)? {
+        return scalar.as_scalar().push(column);
     }
     if !matches!(column.values, Values::Text { .. }) {
         return Err(Fault("a nested value fits only a column of type varchar or jsonb"));

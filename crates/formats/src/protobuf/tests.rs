@@ -122,7 +122,12 @@ fn rows_are_written_and_read_back() {
     let rows = decode(&mut decoder(Arc::clone(&declared), false), &[bytes(GOLDEN), Vec::new()]).rows;
     let encoder = ProtobufEncoder::new(&declared, order()).expect("the fields are there");
     let mut values = Vec::new();
-    encoder.encode(&rows, &[], |_, message| Ok(values.push(message.to_vec()))).expect("encodes");
+    encoder
+        .encode(&rows, &[], |_, message| {
+            values.push(message.to_vec());
+            Ok(())
+        })
+        .expect("encodes");
     assert!(values[1].is_empty(), "defaults are not written");
     assert_eq!(decode(&mut decoder(declared, false), &values).rows, rows);
     let other =
