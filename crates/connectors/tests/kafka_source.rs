@@ -31,7 +31,7 @@ fn every_start_mode_begins_where_it_says() {
     let read = |pairs: &[(&str, &str)]| {
         let mut reading = reading("starts", &[pairs, &[bounded]].concat());
         assert!(reading.source.bounded());
-        reading.to_end();
+        reading.read_to_end();
         reading.sorted()
     };
     assert_eq!(read(&[("scan.startup.mode", "earliest")]), (1..=10).collect::<Vec<_>>());
@@ -123,7 +123,7 @@ fn only_what_is_committed_is_read_unless_the_options_say_otherwise() {
     }
     let read = |pairs: &[(&str, &str)]| {
         let mut reading = reading("transactions", &[pairs, &[("scan.bounded.mode", "latest")]].concat());
-        reading.to_end();
+        reading.read_to_end();
         reading.ids()
     };
     assert_eq!(read(&[]), (0..5).chain(10..15).collect::<Vec<_>>());
@@ -140,7 +140,7 @@ fn exactly_the_poison_records_are_dead_letters_with_their_place() {
     records[700].value = None;
     BROKER.put("poison", &records);
     let mut reading = reading("poison", &[("scan.bounded.mode", "latest")]);
-    reading.to_end();
+    reading.read_to_end();
     assert_eq!(reading.count(), 996);
     let dead: Vec<(&str, u64, &str)> = reading.dead.iter().map(|d| (&*d.origin, d.offset, d.reason.as_str())).collect();
     assert_eq!(
@@ -182,7 +182,7 @@ fn keys_tombstones_and_metadata_are_columns() {
     ];
     let source = kafka(BROKER.bootstrap(), "meta", declared, &pairs).expect("valid");
     let mut reading = Reading::new(source, BTreeMap::new());
-    reading.to_end();
+    reading.read_to_end();
     let rows = arrow::compute::concat_batches(&reading.source.schema(), &reading.rows).expect("one schema");
     assert_eq!(rows.column(0).as_primitive::<Int64Type>().values().as_ref(), &[1, 1]);
     assert_eq!(rows.column(1).as_primitive::<Int32Type>().iter().collect::<Vec<_>>(), [Some(5), None]);
@@ -215,7 +215,7 @@ fn records_that_are_gone_are_an_error_and_not_a_gap() {
     assert!(message.contains("partition gone/0 no longer has offset 3"), "{message}");
     // From its start it is read without them.
     let mut reading = reading("gone", &[("scan.bounded.mode", "latest")]);
-    reading.to_end();
+    reading.read_to_end();
     assert_eq!(reading.ids(), (6..10).collect::<Vec<_>>());
 }
 

@@ -18,7 +18,8 @@ pub(super) struct Layout {
     pub(super) encode: Encode,
     include: Vec<(String, Metadata)>,
     key: Vec<String>,
-    key_encode: Option<Encode>,
+    /// Keys are Avro, or they are JSON and text; as values are, unless it is given.
+    key_avro: Option<bool>,
     unit: Unit,
     pub(super) registry: Option<Registry>,
     subject: Option<String>,
@@ -61,7 +62,8 @@ impl Layout {
         ];
         let (envelope, implied) = options.choice("format", FORMATS, (Envelope::Plain, None))?;
         let encode = options.choice("encode", ENCODES, implied)?.unwrap_or(Encode::Json);
-        let key_encode = options.choice("key.encode", ENCODES, None)?;
+        const KEYS: &[(&str, Option<bool>)] = &[("json", Some(false)), ("text", Some(false)), ("avro", Some(true))];
+        let key_avro = options.choice("key.encode", KEYS, None)?;
         let include = options.take("include").map_or_else(|| Ok(Vec::new()), |text| parse_include(&text))?;
         let key = options.take("key.columns").unwrap_or_default();
         let key = key.split(',').map(|c| c.trim().to_owned()).filter(|c| !c.is_empty()).collect();
@@ -89,7 +91,7 @@ impl Layout {
             encode,
             include,
             key,
-            key_encode,
+            key_avro,
             unit: unit.unwrap_or(default),
             registry,
             subject: subject.or_else(|| Some(format!("{topic}-value"))),
@@ -106,6 +108,12 @@ impl Layout {
             return Err(Error::invalid_with_hint(
                 "format = 'debezium' needs encode = 'json' or 'avro'",
                 "Other encodings have no envelope of Debezium.",
+            ));
+        }
+        if self.key_avro == Some(true) && self.registry.is_none() {
+            return Err(Error::invalid_with_hint(
+                "key.encode = 'avro' needs a registry for the schema of the keys",
+                "Add schema.registry = 'http://registry:8081'.",
             ));
         }
         match self.encode {
@@ -169,9 +177,9 @@ impl Layout {
                 Encoding::Protobuf(ProtobufReader { message: self.message()?, framed: self.registry.is_some() })
             }
         };
-        let default = if self.encode == Encode::Avro && self.registry.is_some() { Encode::Avro } else { Encode::Json };
-        let key_avro = (self.key_encode.unwrap_or(default) == Encode::Avro && self.registry.is_some())
-            .then(|| AvroReader { framed: true, schema: None });
+        let framed_avro = self.encode == Encode::Avro && self.registry.is_some();
+        let avro_key = self.key_avro.unwrap_or(framed_avro);
+        let key_avro = avro_key.then_some(AvroReader { framed: true, schema: None });
         let layout = RecordLayout { envelope: self.envelope, encoding, metadata, key, key_avro, unit: self.unit };
         RecordDecoder::new(SchemaRef::clone(declared), layout)
     }

@@ -23,6 +23,10 @@ const RETRY: Duration = Duration::from_millis(250);
 const REPORT: Duration = Duration::from_secs(5);
 /// How long callbacks are waited for at a time.
 const SERVE: Duration = Duration::from_millis(50);
+/// A topic that is not there for this long does not exist: one that was made a moment ago is not known at once.
+const NOT_THERE: Duration = Duration::from_secs(2);
+/// A topic that was there and is not for this long has been deleted: a broker that has just started knows none.
+const DELETED: Duration = Duration::from_secs(30);
 /// Schemas that wait to be fetched; more are asked for again by their readers.
 const MAX_WANTED: usize = 256;
 
@@ -42,6 +46,8 @@ struct Found {
     listed: bool,
     /// What the last look met with.
     failure: Option<Failure>,
+    /// Since when looks have not found the topic.
+    missing: Option<Instant>,
     wanted: BTreeSet<u32>,
     schemas: HashMap<u32, std::result::Result<String, String>>,
     /// The next offset of every partition that is read.
@@ -180,19 +186,23 @@ impl Pump {
                 }
                 found.listed |= !found.partitions.is_empty();
                 found.failure = None;
+                found.missing = None;
             }
             Err(error) => {
-                found.failure = Some(match error.rdkafka_error_code() {
-                    Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                        Failure::NoTopic
+                let code = error.rdkafka_error_code();
+                let unknown =
+                    matches!(code, Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic));
+                if unknown {
+                    let patience = if found.listed { DELETED } else { NOT_THERE };
+                    let since = *found.missing.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= patience {
+                        found.failure = Some(Failure::NoTopic);
                     }
-                    code => {
-                        drop(found);
-                        self.consumer.context().add(code, &format!("partitions of {topic}: {error}"));
-                        found = self.lock();
-                        Failure::NoAnswer(error.to_string())
-                    }
-                });
+                } else {
+                    found.missing = None;
+                    found.failure = Some(Failure::NoAnswer(error.to_string()));
+                    self.consumer.context().add(code, &format!("partitions of {topic}: {error}"));
+                }
             }
         }
         drop(found);
@@ -253,10 +263,11 @@ impl Pump {
             let added = list.add_partition_offset(&self.options.topic, partition, Offset::Offset(next));
             debug_assert!(added.is_ok(), "offsets are not negative");
         }
-        if list.count() > 0 {
-            if let Err(error) = self.consumer.commit(&list, CommitMode::Async) {
-                self.consumer.context().add(error.rdkafka_error_code(), &format!("offsets for monitoring: {error}"));
-            }
+        if list.count() == 0 {
+            return;
+        }
+        if let Err(error) = self.consumer.commit(&list, CommitMode::Async) {
+            self.consumer.context().add(error.rdkafka_error_code(), &format!("offsets for monitoring: {error}"));
         }
     }
 }

@@ -40,6 +40,9 @@ enum Form {
     Debezium,
 }
 
+/// What a word of option `format` says.
+type Format = (Option<Form>, Option<Encode>);
+
 impl SinkOptions {
     /// Reads the options of `request` and refuses what does not fit its stream.
     pub(super) fn parse(request: &EpochSinkRequest) -> Result<Self> {
@@ -48,7 +51,7 @@ impl SinkOptions {
         let client = Client::take(&mut options)?;
         let progress_topic = options.take("progress.topic").unwrap_or_else(|| "thalweg-progress".to_owned());
         let exactly_once = options.choice("delivery", &[("exactly_once", true), ("at_least_once", false)], true)?;
-        const FORMATS: &[(&str, (Option<Form>, Option<Encode>))] = &[
+        const FORMATS: &[(&str, Format)] = &[
             ("plain", (Some(Form::Plain), None)),
             ("upsert", (Some(Form::Upsert), None)),
             ("debezium", (Some(Form::Debezium), None)),

@@ -96,7 +96,7 @@ impl Reading {
     }
 
     /// Reads until every split has ended.
-    pub fn to_end(&mut self) {
+    pub fn read_to_end(&mut self) {
         self.until("the end", |r| r.ended > 0 && r.ended == r.readers.len());
     }
 

@@ -158,6 +158,18 @@ impl AvroBody {
         Ok(filled)
     }
 
+    /// `part` has fields.
+    pub(crate) fn is_record(&self, part: Part<'_>) -> bool {
+        matches!(self.types.nodes[part.node], Node::Record(_))
+    }
+
+    /// Appends all of `part` to one column.
+    pub(crate) fn fill_one(&mut self, part: Part<'_>, column: &mut Column) -> Result<(), Fault> {
+        let mut datum = Datum::new(part.bytes);
+        fill(&self.types, &mut datum, part.node, column, &mut self.scratch)?;
+        if datum.ended() { Ok(()) } else { Err(Fault("bytes follow the Avro datum")) }
+    }
+
     fn targets_of(&self, node: usize) -> Result<Targets, Fault> {
         let Node::Record(members) = &self.types.nodes[node] else { return Err(Fault("the Avro schema is no record")) };
         let columns: Box<[Option<usize>]> = members.iter().map(|m| self.fields.column(&m.name)).collect();

@@ -276,3 +276,32 @@ fn rows_are_written_as_another_implementation_reads_them() {
     let message = AvroEncoder::new(&bad, "r").expect_err("a bad name").to_string();
     assert!(message.contains("cannot be the name of a field in Avro"), "{message}");
 }
+
+#[test]
+fn keys_may_be_avro_with_fields_or_without() {
+    let declared = schema(vec![Field::new("id", DataType::Int64, false), Field::new("n", DataType::Int64, true)]);
+    let reader = || AvroReader { framed: true, schema: None };
+    let layout = RecordLayout {
+        envelope: Envelope::Upsert,
+        encoding: Encoding::Avro(reader()),
+        metadata: Vec::new(),
+        key: vec![0],
+        key_avro: Some(reader()),
+        unit: Unit::Millis,
+    };
+    let mut decoder = RecordDecoder::new(declared, layout).expect("valid");
+    let with_fields = r#"{"type":"record","name":"K","fields":[{"name":"id","type":"int"}]}"#;
+    let value = r#"{"type":"record","name":"V","fields":[{"name":"n","type":"long"}]}"#;
+    let (bare, whole, row) =
+        ([&frame(1)[..], &[8]].concat(), [&frame(2)[..], &[10]].concat(), [&frame(3)[..], &[2]].concat());
+    let record = |key, value| Record { key: Some(key), value, ..Record::default() };
+    let records = [record(&bare, None), record(&whole, Some(&row[..])), record(&row[..3], None)];
+    for (id, text) in [(1, "\"long\""), (3, value), (2, with_fields)] {
+        assert!(records.iter().any(|r| decoder.missing_schema(r) == Some(id)), "{id}");
+        decoder.add_schema(id, Ok(text));
+    }
+    let decoded = decoder.decode(&records, &"t/0".into()).expect("never because of a record");
+    assert_eq!(decoded.rows.column(0).as_primitive::<Int64Type>().values().as_ref(), &[4, 5]);
+    assert_eq!(decoded.rows.column(1).as_primitive::<Int64Type>().iter().collect::<Vec<_>>(), [None, Some(1)]);
+    assert_eq!(decoded.dead.len(), 1);
+}

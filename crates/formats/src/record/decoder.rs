@@ -198,7 +198,10 @@ impl RecordDecoder {
             }
         };
         for (column, metadata) in &self.metadata {
-            let pushed = metadata.push(record, &mut self.columns[*column]);
+            let target = &mut self.columns[*column];
+            // A field of the key may have the same name.
+            target.truncate(row);
+            let pushed = metadata.push(record, target);
             pushed.map_err(|r| Reason { column: Some(*column), ..r })?;
         }
         if !keyed && self.metadata.iter().all(|(_, m)| *m != Metadata::Key) {

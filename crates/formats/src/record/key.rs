@@ -48,7 +48,14 @@ impl KeyBody {
     pub(crate) fn fill(&mut self, key: &[u8], columns: &mut [Column], row: usize) -> Result<usize, Reason> {
         if let Some(avro) = &mut self.avro {
             let part = avro.whole(key)?;
-            return avro.fill(part, columns, row);
+            return match self.single {
+                Some(column) if !avro.is_record(part) => {
+                    columns[column].truncate(row);
+                    avro.fill_one(part, &mut columns[column]).map_err(|fault| Reason::at(column, fault))?;
+                    Ok(1)
+                }
+                _ => avro.fill(part, columns, row),
+            };
         }
         if simdutf8::basic::from_utf8(key).is_err() {
             return match self.single {
