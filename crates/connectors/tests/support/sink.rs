@@ -89,15 +89,18 @@ pub fn deliver_while(
     mut more: impl FnMut(u64) -> bool,
     mut told: impl FnMut(u64),
 ) -> (u64, usize) {
-    let mut doubts = 0;
+    let (mut doubts, mut confirmed) = (0, 0);
     'open: loop {
         let mut next = open(sink, incarnation).map_or(1, |e| e.0 + 1);
+        // An engine forgets what was confirmed: the target must have it.
+        assert!(next > confirmed, "epoch {confirmed} was confirmed, and the target holds {}", next - 1);
         let deadline = Instant::now() + PATIENCE;
         told(0);
         while more(next) {
             match sink.deliver(&[epoch(next), epoch(next + 1)], Epoch(next + 1)) {
                 Ok(()) => {
                     next += 2;
+                    confirmed = next - 1;
                     told(next - 1);
                 }
                 Err(SinkError::Again(error)) => {
