@@ -11,7 +11,7 @@ cd "$(dirname "$0")"
 seconds=${1:-60}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(json csv)
+[ ${#targets[@]} -gt 0 ] || targets=(json csv avro protobuf envelopes)
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/../target/fuzz}
 triple=$(rustc -vV | sed -n 's/^host: //p')

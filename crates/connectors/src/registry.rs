@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use thalweg_core::{Error, Options, Result, Sink, Source};
+use thalweg_core::{EpochSink, Error, Options, Result, Sink, Source};
 
+#[cfg(feature = "kafka")]
+use crate::kafka;
 use crate::{blackhole, datagen, file, nexmark, stdout};
 
 /// A source to be made.
@@ -75,12 +77,35 @@ pub struct SinkLayout {
     pub single: bool,
 }
 
+/// A sink to be made whose target keeps its progress.
+#[derive(Clone, Debug)]
+pub struct EpochSinkRequest {
+    /// Its name in SQL, for messages.
+    pub name: String,
+    /// Names it at its target: stable across restarts, unique in the cluster.
+    pub id: String,
+    /// Names the cluster at its targets.
+    pub cluster: String,
+    /// The connector's name.
+    pub connector: String,
+    /// `WITH (…)` without `connector`.
+    pub options: Options,
+    /// The columns it gets.
+    pub schema: SchemaRef,
+    /// Columns of which no two rows of the stream have the same values, if there are such.
+    pub key: Option<Vec<usize>>,
+    /// The stream never takes a row back.
+    pub append_only: bool,
+}
+
 /// Makes a source.
 type MakeSource = fn(SourceRequest) -> Result<Arc<dyn Source>>;
 /// Finds a schema by looking at the data.
 type Infer = fn(Options) -> Result<SchemaRef>;
 /// Makes one worker's end of a sink.
 type MakeSink = fn(SinkRequest) -> Result<Box<dyn Sink>>;
+/// Makes a sink whose target keeps its progress.
+type MakeEpochSink = fn(EpochSinkRequest) -> Result<Box<dyn EpochSink>>;
 /// Reads the options of a sink that concern the engine, and refuses wrong ones.
 type Layout = fn(Options) -> Result<SinkLayout>;
 
@@ -89,15 +114,33 @@ struct Connector {
     name: &'static str,
     source: Option<(MakeSource, Infer)>,
     sink: Option<(MakeSink, Layout)>,
+    epoch_sink: Option<MakeEpochSink>,
+}
+
+impl Connector {
+    /// One that can do nothing yet.
+    const fn named(name: &'static str) -> Self {
+        Self { name, source: None, sink: None, epoch_sink: None }
+    }
 }
 
 /// Every connector, by name.
 static CONNECTORS: &[Connector] = &[
-    Connector { name: "blackhole", source: None, sink: Some((blackhole::sink, blackhole::layout)) },
-    Connector { name: "datagen", source: Some((datagen::source, datagen::infer)), sink: None },
-    Connector { name: "file", source: Some((file::source, file::infer)), sink: Some((file::sink, file::sink_layout)) },
-    Connector { name: "nexmark", source: Some((nexmark::source, nexmark::infer)), sink: None },
-    Connector { name: "stdout", source: None, sink: Some((stdout::sink, stdout::layout)) },
+    Connector { sink: Some((blackhole::sink, blackhole::layout)), ..Connector::named("blackhole") },
+    Connector { source: Some((datagen::source, datagen::infer)), ..Connector::named("datagen") },
+    Connector {
+        source: Some((file::source, file::infer)),
+        sink: Some((file::sink, file::sink_layout)),
+        ..Connector::named("file")
+    },
+    #[cfg(feature = "kafka")]
+    Connector {
+        source: Some((kafka::source, kafka::infer)),
+        epoch_sink: Some(kafka::epoch_sink),
+        ..Connector::named("kafka")
+    },
+    Connector { source: Some((nexmark::source, nexmark::infer)), ..Connector::named("nexmark") },
+    Connector { sink: Some((stdout::sink, stdout::layout)), ..Connector::named("stdout") },
 ];
 
 /// Makes the source that `request` describes.
@@ -127,6 +170,23 @@ pub fn sink(request: SinkRequest) -> Result<Box<dyn Sink>> {
     let (make, _) = find(&request.connector, "sink", |c| c.sink)?;
     let name = request.name.clone();
     make(request).map_err(|e| in_context("sink", &name, e))
+}
+
+/// Makes the sink that `request` describes. Nothing is connected before it is opened, so that a request can be made only
+/// to see whether it is valid.
+///
+/// # Errors
+/// An unknown connector or option, or options that do not fit the stream.
+pub fn epoch_sink(request: EpochSinkRequest) -> Result<Box<dyn EpochSink>> {
+    let make = find(&request.connector, "sink with progress", |c| c.epoch_sink)?;
+    let name = request.name.clone();
+    make(request).map_err(|e| in_context("sink", &name, e))
+}
+
+/// The connector has sinks that are made by [`epoch_sink`].
+pub fn has_epoch_sink(connector: &str) -> bool {
+    let wanted = connector.trim().to_lowercase();
+    CONNECTORS.iter().any(|c| c.name == wanted && c.epoch_sink.is_some())
 }
 
 /// What the engine must know of a sink with these options; wrong options are refused here, before anything runs.

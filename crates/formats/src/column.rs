@@ -28,10 +28,16 @@ pub(crate) enum Values {
         precision: u8,
         scale: i8,
     },
-    Date(Vec<i32>),
+    Date {
+        values: Vec<i32>,
+        /// A number in JSON is taken as days since 1970.
+        days: bool,
+    },
     Timestamp {
         values: Vec<i64>,
         zone: Option<Arc<str>>,
+        /// What a number in JSON counts.
+        unit: Unit,
     },
     /// Only ever filled from validated UTF-8. `json`: the text is JSON and kept as it is written.
     Text {
@@ -48,6 +54,35 @@ pub(crate) enum Values {
         item: Box<Column>,
         field: FieldRef,
     },
+}
+
+/// What a number that stands for a time counts since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// Milliseconds.
+    #[default]
+    Millis,
+    /// Microseconds.
+    Micros,
+    /// Seconds, milliseconds, microseconds or nanoseconds: the smallest that gives a time before the year 5138.
+    Guess,
+}
+
+impl Unit {
+    /// Microseconds since 1970.
+    pub(crate) fn micros(self, number: i64) -> Result<i64, Fault> {
+        let times = match self {
+            Self::Millis => 1_000,
+            Self::Micros => 1,
+            Self::Guess => match number.unsigned_abs() {
+                0..100_000_000_000 => 1_000_000,
+                100_000_000_000..100_000_000_000_000 => 1_000,
+                100_000_000_000_000..100_000_000_000_000_000 => 1,
+                _ => return Ok(number.div_euclid(1_000)),
+            },
+        };
+        number.checked_mul(times).ok_or(Fault("timestamp out of range"))
+    }
 }
 
 /// A column in the making.
@@ -76,9 +111,9 @@ impl Column {
             DataType::Decimal128(precision, scale) => {
                 Values::Decimal { values: Vec::new(), precision: *precision, scale: *scale }
             }
-            DataType::Date32 => Values::Date(Vec::new()),
+            DataType::Date32 => Values::Date { values: Vec::new(), days: false },
             DataType::Timestamp(TimeUnit::Microsecond, zone) => {
-                Values::Timestamp { values: Vec::new(), zone: zone.clone() }
+                Values::Timestamp { values: Vec::new(), zone: zone.clone(), unit: Unit::Millis }
             }
             DataType::Utf8View => Values::Text { views: Vec::new(), data: Vec::new(), json: is_json(field) },
             DataType::Binary => Values::Binary { offsets: vec![0], data: Vec::new() },
@@ -106,11 +141,34 @@ impl Column {
         self.len += 1;
     }
 
+    /// From now on numbers in JSON are dates and times as change data capture writes them.
+    pub(crate) fn read_numbers_as(&mut self, as_unit: Unit) {
+        match &mut self.values {
+            Values::Date { days, .. } => *days = true,
+            Values::Timestamp { unit, .. } => *unit = as_unit,
+            _ => {}
+        }
+    }
+
     /// Appends NULL.
     pub(crate) fn push_null(&mut self) -> Result<(), Fault> {
         if !self.nullable {
             return Err(Fault("null in a NOT NULL column"));
         }
+        self.nulls.push(self.len);
+        self.push_zero();
+        Ok(())
+    }
+
+    /// Appends a value that nobody will look at: NULL where it is allowed.
+    pub(crate) fn push_blank(&mut self) {
+        if self.nullable {
+            self.nulls.push(self.len);
+        }
+        self.push_zero();
+    }
+
+    fn push_zero(&mut self) {
         match &mut self.values {
             Values::Boolean(v) => v.push(false),
             Values::Int16(v) => v.push(0),
@@ -119,14 +177,12 @@ impl Column {
             Values::Float32(v) => v.push(0.0),
             Values::Float64(v) => v.push(0.0),
             Values::Decimal { values, .. } => values.push(0),
-            Values::Date(v) => v.push(0),
+            Values::Date { values, .. } => values.push(0),
             Values::Timestamp { values, .. } => values.push(0),
             Values::Text { views, .. } => views.push(0),
             Values::Binary { offsets, .. } | Values::List { offsets, .. } => offsets.push(offsets[self.len]),
         }
-        self.nulls.push(self.len);
         self.len += 1;
-        Ok(())
     }
 
     /// Appends what `text` says, for types whose text form is the same everywhere. `text` is valid UTF-8.
@@ -149,7 +205,7 @@ impl Column {
             Values::Float32(v) => v.truncate(rows),
             Values::Float64(v) => v.truncate(rows),
             Values::Decimal { values, .. } => values.truncate(rows),
-            Values::Date(v) => v.truncate(rows),
+            Values::Date { values, .. } => values.truncate(rows),
             Values::Timestamp { values, .. } => values.truncate(rows),
             // Bytes that no view points at stay until the batch is done: a batch is small.
             Values::Text { views, .. } => views.truncate(rows),
@@ -187,8 +243,8 @@ impl Column {
                     .with_precision_and_scale(*precision, *scale)
                     .expect("the type was valid in the schema"),
             ),
-            Values::Date(v) => Arc::new(Date32Array::new(take(v), nulls)),
-            Values::Timestamp { values, zone } => {
+            Values::Date { values, .. } => Arc::new(Date32Array::new(take(values), nulls)),
+            Values::Timestamp { values, zone, .. } => {
                 Arc::new(TimestampMicrosecondArray::new(take(values), nulls).with_timezone_opt(zone.clone()))
             }
             Values::Text { views, data, .. } => Arc::new(text_array(take(views), take_bytes(data), nulls)),
@@ -227,8 +283,8 @@ impl Values {
             Self::Float32(v) => v.push(value::float32(text)?),
             Self::Float64(v) => v.push(value::float64(text)?),
             Self::Decimal { values, precision, scale } => values.push(value::decimal(text, *precision, *scale)?),
-            Self::Date(v) => v.push(parse_date(text).map_err(date_fault)?),
-            Self::Timestamp { values, zone } => {
+            Self::Date { values, .. } => values.push(parse_date(text).map_err(date_fault)?),
+            Self::Timestamp { values, zone, .. } => {
                 values.push(parse_timestamp(text, zone.is_some()).map_err(timestamp_fault)?);
             }
             Self::Binary { offsets, data } => {
@@ -241,12 +297,6 @@ impl Values {
             }
             Self::Text { .. } | Self::List { .. } => return Err(Fault("an array cannot be read from plain text")),
         }
-        Ok(())
-    }
-
-    /// Milliseconds since 1970 as a timestamp.
-    pub(crate) fn push_epoch_millis(values: &mut Vec<i64>, millis: i64) -> Result<(), Fault> {
-        values.push(millis.checked_mul(1000).ok_or(Fault("timestamp out of range"))?);
         Ok(())
     }
 }
@@ -300,4 +350,9 @@ pub(crate) fn timestamp_fault(error: TimeError) -> Fault {
         TimeError::Syntax => Fault("not a timestamp"),
         TimeError::Range => Fault("timestamp out of range"),
     }
+}
+
+/// Days since 1970 as a date.
+pub(crate) fn date_of(days: i64) -> Result<i32, Fault> {
+    i32::try_from(days).map_err(|_| Fault("date out of range"))
 }

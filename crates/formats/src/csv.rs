@@ -32,8 +32,14 @@ pub struct CsvLayout {
 #[derive(Debug)]
 pub struct CsvDecoder {
     schema: SchemaRef,
-    layout: CsvLayout,
     columns: Vec<Column>,
+    lines: Lines,
+}
+
+/// Reads records of one layout.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    layout: CsvLayout,
     /// Per field, the column that it fills.
     targets: Vec<Option<usize>>,
     /// The quoted field at hand, unquoted.
@@ -57,6 +63,13 @@ impl CsvDecoder {
     /// A column type that text cannot fill, or a layout that does not fit the schema.
     pub fn new(schema: SchemaRef, layout: CsvLayout) -> Result<Self> {
         let columns: Vec<Column> = schema.fields().iter().map(|f| Column::new(f)).collect::<Result<_>>()?;
+        Ok(Self { schema, columns, lines: Lines::new(layout)? })
+    }
+}
+
+impl Lines {
+    /// For records of `layout`.
+    pub(crate) fn new(layout: CsvLayout) -> Result<Self> {
         let mut targets = vec![None; layout.fields];
         for (column, position) in layout.positions.iter().enumerate() {
             match targets.get_mut(*position) {
@@ -66,11 +79,25 @@ impl CsvDecoder {
                 }
             }
         }
-        Ok(Self { schema, layout, columns, targets, scratch: Vec::new() })
+        Ok(Self { layout, targets, scratch: Vec::new() })
     }
 
-    /// Reads the record at `start` of `bytes` into the row `row` of every column.
-    fn record(&mut self, bytes: &[u8], start: usize, end: usize, last: bool) -> Record {
+    /// For records of `layout` whose fields fill `targets`.
+    pub(crate) fn from_targets(layout: CsvLayout, targets: Vec<Option<usize>>) -> Self {
+        Self { layout, targets, scratch: Vec::new() }
+    }
+
+    /// The one record that is all of `text` into a new row of `columns`. On a fault the caller takes the row back.
+    pub(crate) fn one(&mut self, columns: &mut [Column], text: &[u8]) -> Result<(), (Option<usize>, Fault)> {
+        match self.record(columns, text, 0, text.len(), true) {
+            Record::Complete { next } if next >= text.len() => Ok(()),
+            Record::Faulty(column, fault) => Err((column, fault)),
+            _ => Err((None, Fault("more than one record"))),
+        }
+    }
+
+    /// Reads the record at `start` of `bytes` into a new row of every column.
+    fn record(&mut self, columns: &mut [Column], bytes: &[u8], start: usize, end: usize, last: bool) -> Record {
         let delimiter = self.layout.style.delimiter;
         let (mut at, mut field) = (start, 0);
         loop {
@@ -101,7 +128,7 @@ impl CsvDecoder {
             };
             let text = if quoted { self.scratch.as_slice() } else { text };
             if let Some(column) = self.targets.get(field).copied().flatten() {
-                let target = &mut self.columns[column];
+                let target = &mut columns[column];
                 let null = !quoted && text == self.layout.style.null.as_bytes();
                 let pushed = if null { target.push_null() } else { target.push_text(text) };
                 if let Err(fault) = pushed {
@@ -163,24 +190,27 @@ impl Decoder for CsvDecoder {
         while at < bytes.len() && rows + dead.len() < max_records {
             let line = memchr(b'\n', &bytes[at..]);
             let (line_end, line_next) = line.map_or((bytes.len(), bytes.len()), |n| (at + n, at + n + 1));
-            if bytes[at..line_end].trim_ascii().is_empty() && self.layout.fields > 1 {
+            if bytes[at..line_end].trim_ascii().is_empty() && self.lines.layout.fields > 1 {
                 at = line_next;
                 continue;
             }
-            let limit = if self.layout.multiline { bytes.len() } else { line_end };
+            let limit = if self.lines.layout.multiline { bytes.len() } else { line_end };
             let record = if line_end - at > MAX_LINE_BYTES {
                 Record::Faulty(None, Fault("line too long"))
-            } else if !self.layout.multiline && !sound && simdutf8::basic::from_utf8(&bytes[at..line_end]).is_err() {
+            } else if !self.lines.layout.multiline
+                && !sound
+                && simdutf8::basic::from_utf8(&bytes[at..line_end]).is_err()
+            {
                 Record::Faulty(None, Fault("not valid UTF-8"))
-            } else if self.layout.multiline && !sound {
-                self.doubtful(bytes, at, input.last)
+            } else if self.lines.layout.multiline && !sound {
+                self.lines.doubtful(&mut self.columns, bytes, at, input.last)
             } else {
-                self.record(bytes, at, limit, input.last || !self.layout.multiline)
+                self.lines.record(&mut self.columns, bytes, at, limit, input.last || !self.lines.layout.multiline)
             };
             match record {
                 Record::Complete { next } => {
                     rows += 1;
-                    at = if self.layout.multiline { next } else { line_next };
+                    at = if self.lines.layout.multiline { next } else { line_next };
                 }
                 Record::Partial => {
                     self.take_back(rows);
@@ -205,8 +235,16 @@ impl Decoder for CsvDecoder {
 }
 
 impl CsvDecoder {
+    fn take_back(&mut self, rows: usize) {
+        for column in &mut self.columns {
+            column.truncate(rows);
+        }
+    }
+}
+
+impl Lines {
     /// A record of input that has invalid UTF-8 somewhere, perhaps in it: its extent is found first, then checked.
-    fn doubtful(&mut self, bytes: &[u8], start: usize, last: bool) -> Record {
+    fn doubtful(&mut self, columns: &mut [Column], bytes: &[u8], start: usize, last: bool) -> Record {
         let end = match self.extent(bytes, start) {
             Some(end) => end,
             None if last => return Record::Faulty(None, Fault("a quote is not closed")),
@@ -215,7 +253,7 @@ impl CsvDecoder {
         if simdutf8::basic::from_utf8(&bytes[start..end]).is_err() {
             return Record::Faulty(None, Fault("not valid UTF-8"));
         }
-        self.record(bytes, start, end, true)
+        self.record(columns, bytes, start, end, true)
     }
 
     /// Where the record at `start` ends, by the rules of `record`: a quote opens a field only at its beginning. `None`
@@ -240,12 +278,6 @@ impl CsvDecoder {
             if bytes[at - 1] == b'\n' {
                 return Some(at);
             }
-        }
-    }
-
-    fn take_back(&mut self, rows: usize) {
-        for column in &mut self.columns {
-            column.truncate(rows);
         }
     }
 }

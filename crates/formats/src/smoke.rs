@@ -6,7 +6,11 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
-use crate::{CsvDecoder, CsvEncoder, CsvLayout, CsvStyle, Decoder, Input, JsonDecoder, JsonEncoder};
+use crate::record::{Encoding, Envelope, Record, RecordDecoder, RecordLayout};
+use crate::{
+    AvroReader, CsvDecoder, CsvEncoder, CsvLayout, CsvStyle, Decoder, Input, JsonDecoder, JsonEncoder, ProtobufReader,
+    Unit,
+};
 
 /// A column of every type.
 pub fn schema() -> SchemaRef {
@@ -99,4 +103,65 @@ fn all<D: Decoder>(decoder: &mut D, bytes: &[u8], at_once: usize) -> (RecordBatc
     }
     let rows = arrow::compute::concat_batches(&decoder.schema(), &batches).expect("one schema");
     (rows, dead)
+}
+
+/// Reads `bytes` as an Avro datum of a schema that has everything, and as the schema itself.
+///
+/// # Panics
+/// A promise is broken.
+pub fn avro(bytes: &[u8]) {
+    const SCHEMA: &str = include_str!("../tests/data/order.avsc");
+    let fields = crate::avro_fields(SCHEMA, false).expect("a record");
+    let reader = AvroReader { framed: false, schema: Some(SCHEMA.to_owned()) };
+    records(Arc::new(Schema::new(fields)), Encoding::Avro(reader), Envelope::Plain, bytes);
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let inferred = crate::avro_fields(text, false);
+        drop(inferred);
+    }
+}
+
+/// Reads `bytes` as a Protobuf message that has everything, and as the descriptors themselves.
+///
+/// # Panics
+/// A promise is broken.
+pub fn protobuf(bytes: &[u8]) {
+    static MESSAGE: LazyLock<crate::MessageDescriptor> = LazyLock::new(|| {
+        let set = include_bytes!("../tests/data/shop.pb");
+        crate::protobuf_message(set, "shop.Order").expect("it is there")
+    });
+    let declared = Arc::new(Schema::new(crate::protobuf_fields(&MESSAGE)));
+    for framed in [false, true] {
+        let reader = ProtobufReader { message: MESSAGE.clone(), framed };
+        records(Arc::clone(&declared), Encoding::Protobuf(reader), Envelope::Plain, bytes);
+    }
+    let found = crate::protobuf_message(bytes, "shop.Order");
+    drop(found);
+}
+
+/// Reads `bytes` as key and value of JSON records in every envelope.
+///
+/// # Panics
+/// A promise is broken.
+pub fn envelopes(bytes: &[u8]) {
+    for envelope in [Envelope::Plain, Envelope::Upsert, Envelope::Debezium] {
+        records(schema(), Encoding::Json, envelope, bytes);
+    }
+}
+
+/// One record and its tombstone give together as many rows and dead letters as they may, and sound columns.
+fn records(declared: SchemaRef, encoding: Encoding, envelope: Envelope, bytes: &[u8]) {
+    let layout =
+        RecordLayout { envelope, encoding, metadata: Vec::new(), key: Vec::new(), key_avro: None, unit: Unit::Guess };
+    let mut decoder = RecordDecoder::new(declared, layout).expect("every type is known");
+    let record = Record { key: Some(bytes), value: Some(bytes), offset: 7, ..Record::default() };
+    let tombstone = Record { value: None, offset: 8, ..record.clone() };
+    let origin: Arc<str> = "smoke".into();
+    // A good record first and last would show what a bad one leaves behind.
+    let decoded = decoder.decode(&[record.clone(), tombstone, record], &origin).expect("records never fail as a whole");
+    assert!(decoded.rows.num_rows() + decoded.dead.len() <= 3);
+    for column in decoded.rows.columns() {
+        column.to_data().validate_full().expect("columns are made without Arrow's checks, and pass them");
+    }
+    let firsts = decoded.dead.iter().filter(|d| d.offset == 7).count();
+    assert!(firsts == 0 || firsts == 2, "the same record is decoded alike");
 }

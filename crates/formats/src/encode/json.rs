@@ -28,29 +28,53 @@ impl JsonEncoder {
         Self { keys: keys.collect(), schema: Arc::clone(schema) }
     }
 
-    /// Appends the rows of `batch` to `out`.
+    /// Appends the rows of `batch` to `out`, each with a line end.
     ///
     /// # Errors
     /// Another number of columns, or a type that has no JSON form.
     pub fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+        let cells = self.cells(batch)?;
+        for row in 0..batch.num_rows() {
+            self.write(&cells, row, out);
+            out.push(b'\n');
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with every row of `batch`, in order, without a line end.
+    ///
+    /// # Errors
+    /// As `encode`, or what `each` returns.
+    pub fn encode_each(&self, batch: &RecordBatch, mut each: impl FnMut(usize, &[u8]) -> Result<()>) -> Result<()> {
+        let cells = self.cells(batch)?;
+        let mut out = Vec::new();
+        for row in 0..batch.num_rows() {
+            out.clear();
+            self.write(&cells, row, &mut out);
+            each(row, &out)?;
+        }
+        Ok(())
+    }
+
+    fn cells(&self, batch: &RecordBatch) -> Result<Vec<Cells>> {
         if batch.num_columns() != self.keys.len() {
             return Err(Error::Internal(format!("{} columns for {} keys", batch.num_columns(), self.keys.len())));
         }
         let columns = batch.columns().iter().zip(self.schema.fields());
-        let cells: Vec<Cells> = columns
+        columns
             .map(|(column, field)| Cells::new(column).map(|c| if is_json(field) { c.as_json() } else { c }))
-            .collect::<Result<_>>()?;
-        for row in 0..batch.num_rows() {
-            if cells.is_empty() {
-                out.push(b'{');
-            }
-            for (key, cells) in self.keys.iter().zip(&cells) {
-                out.extend_from_slice(key);
-                cells.write_json(row, out);
-            }
-            out.extend_from_slice(b"}\n");
+            .collect::<Result<_>>()
+    }
+
+    fn write(&self, cells: &[Cells], row: usize, out: &mut Vec<u8>) {
+        if cells.is_empty() {
+            out.push(b'{');
         }
-        Ok(())
+        for (key, cells) in self.keys.iter().zip(cells) {
+            out.extend_from_slice(key);
+            cells.write_json(row, out);
+        }
+        out.push(b'}');
     }
 }
 

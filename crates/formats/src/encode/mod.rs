@@ -8,4 +8,5 @@ mod number;
 pub use cells::Cells;
 pub use csv::{CsvEncoder, CsvStyle};
 pub use json::JsonEncoder;
-pub(crate) use json::is_json;
+pub(crate) use json::{is_json, write_string};
+pub(crate) use number::{decimal, float32, float64};

@@ -1,7 +1,7 @@
 //! JSON lines to rows: one scanner led by the schema, straight into typed columns. It must not know files.
 
 mod infer;
-mod scan;
+pub(crate) mod scan;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use thalweg_core::Result;
 
-use crate::column::{Column, Values, date_fault, push_str, timestamp_fault};
+use crate::column::{Column, Values, date_fault, date_of, push_str, timestamp_fault};
 use crate::decode::{Decoded, Decoder, Input, MAX_LINE_BYTES, dead_letter};
 use crate::time::{parse_date, parse_timestamp};
 use crate::value::{self, Fault, OUT_OF_RANGE};
@@ -31,9 +31,15 @@ const MAX_EXPECTED: usize = 1024;
 pub struct JsonDecoder {
     schema: SchemaRef,
     columns: Vec<Column>,
+    fields: Fields,
+}
+
+/// Which column a field of an object fills.
+#[derive(Debug)]
+pub(crate) struct Fields {
     exact: HashMap<Vec<u8>, usize>,
     folded: HashMap<Vec<u8>, usize>,
-    /// The fields of the line before, in order: the next line most likely has the same.
+    /// The fields of the object before, in order: the next one most likely has the same.
     expected: Vec<Expected>,
     scratch: Vec<u8>,
 }
@@ -52,19 +58,59 @@ impl JsonDecoder {
     /// A column type that JSON cannot fill.
     pub fn new(schema: SchemaRef) -> Result<Self> {
         let columns = schema.fields().iter().map(|f| Column::new(f)).collect::<Result<_>>()?;
-        let mut exact = HashMap::new();
-        let mut folded = HashMap::new();
-        for (i, field) in schema.fields().iter().enumerate() {
-            exact.insert(field.name().as_bytes().to_vec(), i);
-            folded.entry(field.name().to_ascii_lowercase().into_bytes()).or_insert(i);
-        }
-        Ok(Self { schema, columns, exact, folded, expected: Vec::new(), scratch: Vec::new() })
+        let fields = Fields::new(schema.fields().iter().enumerate().map(|(i, f)| (f.name().as_str(), i)));
+        Ok(Self { schema, columns, fields })
     }
 
     /// One object into the row `row` of every column; on a fault the caller takes the row back.
     fn line(&mut self, line: &[u8], row: usize) -> Result<(), (Option<usize>, Fault)> {
+        let filled = self.fields.object(line, &mut self.columns, row)?;
+        if filled < self.columns.len() {
+            for (c, column) in self.columns.iter_mut().enumerate() {
+                if column.len() == row {
+                    column.push_null().map_err(|_| (Some(c), Fault("missing, and NOT NULL")))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn reason(&self, column: Option<usize>, fault: Fault) -> String {
+        match column {
+            Some(c) => format!("column {}: {}", self.schema.field(c).name(), fault.0),
+            None => fault.0.to_owned(),
+        }
+    }
+}
+
+impl Fields {
+    /// Each name fills the column beside it.
+    pub(crate) fn new<'a>(named: impl Iterator<Item = (&'a str, usize)>) -> Self {
+        let mut exact = HashMap::new();
+        let mut folded = HashMap::new();
+        for (name, column) in named {
+            exact.insert(name.as_bytes().to_vec(), column);
+            folded.entry(name.to_ascii_lowercase().into_bytes()).or_insert(column);
+        }
+        Self { exact, folded, expected: Vec::new(), scratch: Vec::new() }
+    }
+
+    /// The column that a field of this name fills.
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
+        let exact = self.exact.get(name.as_bytes());
+        exact.or_else(|| self.folded.get(name.to_ascii_lowercase().as_bytes())).copied()
+    }
+
+    /// The object that is all of `text` into the row `row` of `columns`; returns how many it has filled. On a fault
+    /// the caller takes the row back.
+    pub(crate) fn object(
+        &mut self,
+        text: &[u8],
+        columns: &mut [Column],
+        row: usize,
+    ) -> Result<usize, (Option<usize>, Fault)> {
         let whole = |fault| (None, fault);
-        let mut cursor = Cursor::new(line);
+        let mut cursor = Cursor::new(text);
         if !cursor.eat(b'{') {
             return Err(whole(Fault("not a JSON object")));
         }
@@ -78,11 +124,11 @@ impl JsonDecoder {
                 cursor.space();
                 match column {
                     Some(c) => {
-                        if self.columns[c].len() > row {
-                            self.columns[c].truncate(row);
+                        if columns[c].len() > row {
+                            columns[c].truncate(row);
                             filled -= 1;
                         }
-                        fill(&mut self.columns[c], &mut cursor, &mut self.scratch).map_err(|f| (Some(c), f))?;
+                        fill(&mut columns[c], &mut cursor, &mut self.scratch).map_err(|f| (Some(c), f))?;
                         filled += 1;
                     }
                     None => {
@@ -101,14 +147,7 @@ impl JsonDecoder {
         if !cursor.ended() {
             return Err(whole(Fault("not valid JSON: something follows the object")));
         }
-        if filled < self.columns.len() {
-            for (c, column) in self.columns.iter_mut().enumerate() {
-                if column.len() == row {
-                    column.push_null().map_err(|_| (Some(c), Fault("missing, and NOT NULL")))?;
-                }
-            }
-        }
-        Ok(())
+        Ok(filled)
     }
 
     /// The key at the cursor and its colon; returns the column that it names.
@@ -147,13 +186,6 @@ impl JsonDecoder {
             }
         }
         Ok(column)
-    }
-
-    fn reason(&self, column: Option<usize>, fault: Fault) -> String {
-        match column {
-            Some(c) => format!("column {}: {}", self.schema.field(c).name(), fault.0),
-            None => fault.0.to_owned(),
-        }
     }
 }
 
@@ -210,6 +242,14 @@ impl Decoder for JsonDecoder {
     }
 }
 
+/// The one JSON value that is all of `text` into a column.
+pub(crate) fn fill_value(column: &mut Column, text: &[u8], scratch: &mut Vec<u8>) -> Result<(), Fault> {
+    let mut cursor = Cursor::new(text);
+    cursor.space();
+    fill(column, &mut cursor, scratch)?;
+    if cursor.ended() { Ok(()) } else { Err(Fault("not valid JSON: something follows the value")) }
+}
+
 /// The value at the cursor into a column.
 #[inline]
 fn fill(column: &mut Column, cursor: &mut Cursor<'_>, scratch: &mut Vec<u8>) -> Result<(), Fault> {
@@ -232,14 +272,14 @@ fn fill(column: &mut Column, cursor: &mut Cursor<'_>, scratch: &mut Vec<u8>) -> 
             },
             _ => push_str(views, data, cursor.value()?)?,
         },
-        Values::Timestamp { values, zone } => match cursor.peek() {
+        Values::Timestamp { values, zone, unit } => match cursor.peek() {
             Some(b'"') => {
                 let text = plain(cursor.string()?, scratch)?;
                 values.push(parse_timestamp(text, zone.is_some()).map_err(timestamp_fault)?);
             }
             Some(b'-' | b'0'..=b'9') => {
-                let millis = cursor.integer().map_err(|_| Fault("not a timestamp"))?;
-                Values::push_epoch_millis(values, millis)?;
+                let number = cursor.integer().map_err(|_| Fault("not a timestamp"))?;
+                values.push(unit.micros(number)?);
             }
             _ => return Err(Fault("not a timestamp")),
         },
@@ -263,10 +303,11 @@ fn fill(column: &mut Column, cursor: &mut Cursor<'_>, scratch: &mut Vec<u8>) -> 
             };
             values.push(value::decimal(text, *precision, *scale)?);
         }
-        Values::Date(values) => {
-            let Some(b'"') = cursor.peek() else { return Err(Fault("not a date")) };
-            values.push(parse_date(plain(cursor.string()?, scratch)?).map_err(date_fault)?);
-        }
+        Values::Date { values, days } => match cursor.peek() {
+            Some(b'"') => values.push(parse_date(plain(cursor.string()?, scratch)?).map_err(date_fault)?),
+            Some(b'-' | b'0'..=b'9') if *days => values.push(date_of(cursor.integer()?)?),
+            _ => return Err(Fault("not a date")),
+        },
         Values::Binary { offsets, data } => {
             let Some(b'"') = cursor.peek() else { return Err(Fault("not bytes in the form \\x00ff")) };
             value::hex(plain(cursor.string()?, scratch)?, data)?;

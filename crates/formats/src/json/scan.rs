@@ -10,35 +10,35 @@ const UNCLOSED: Fault = Fault("not valid JSON: a string is not closed");
 
 /// A position in a line.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 /// A string between its quotes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Text<'a> {
+pub(crate) struct Text<'a> {
     /// As it is written.
-    pub(super) raw: &'a [u8],
+    pub(crate) raw: &'a [u8],
     /// It has backslashes and must be unescaped.
-    pub(super) escaped: bool,
+    pub(crate) escaped: bool,
 }
 
 impl<'a> Cursor<'a> {
     /// At the start of `line`.
-    pub(super) fn new(line: &'a [u8]) -> Self {
+    pub(crate) fn new(line: &'a [u8]) -> Self {
         Self { bytes: line, at: 0 }
     }
 
     /// The next byte.
     #[inline]
-    pub(super) fn peek(&self) -> Option<u8> {
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
     /// Skips `pattern` if it is next.
     #[inline]
-    pub(super) fn eat_all(&mut self, pattern: &[u8]) -> bool {
+    pub(crate) fn eat_all(&mut self, pattern: &[u8]) -> bool {
         let found = self.bytes[self.at..].starts_with(pattern);
         if found {
             self.at += pattern.len();
@@ -48,7 +48,7 @@ impl<'a> Cursor<'a> {
 
     /// Skips white space, then `byte` if it is next.
     #[inline]
-    pub(super) fn eat(&mut self, byte: u8) -> bool {
+    pub(crate) fn eat(&mut self, byte: u8) -> bool {
         self.space();
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
@@ -57,21 +57,21 @@ impl<'a> Cursor<'a> {
 
     /// Skips white space.
     #[inline]
-    pub(super) fn space(&mut self) {
+    pub(crate) fn space(&mut self) {
         while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.peek() {
             self.at += 1;
         }
     }
 
     /// Only white space is left.
-    pub(super) fn ended(&mut self) -> bool {
+    pub(crate) fn ended(&mut self) -> bool {
         self.space();
         self.at >= self.bytes.len()
     }
 
     /// A string; the cursor is at its first quote.
     #[inline]
-    pub(super) fn string(&mut self) -> Result<Text<'a>, Fault> {
+    pub(crate) fn string(&mut self) -> Result<Text<'a>, Fault> {
         let start = self.at + 1;
         let mut at = start;
         let mut escaped = false;
@@ -94,7 +94,7 @@ impl<'a> Cursor<'a> {
 
     /// The bytes of a number, checked against the grammar.
     #[inline]
-    pub(super) fn number(&mut self) -> Result<&'a [u8], Fault> {
+    pub(crate) fn number(&mut self) -> Result<&'a [u8], Fault> {
         let start = self.at;
         self.at += usize::from(self.peek() == Some(b'-'));
         let first = self.at;
@@ -129,7 +129,7 @@ impl<'a> Cursor<'a> {
 
     /// An integer in 64 bits that is followed by something else than a fraction.
     #[inline]
-    pub(super) fn integer(&mut self) -> Result<i64, Fault> {
+    pub(crate) fn integer(&mut self) -> Result<i64, Fault> {
         let start = self.at;
         let negative = self.peek() == Some(b'-');
         self.at += usize::from(negative);
@@ -157,7 +157,7 @@ impl<'a> Cursor<'a> {
 
     /// `true`, `false` or `null`, and no letter after it.
     #[inline]
-    pub(super) fn word(&mut self, word: &[u8]) -> Result<(), Fault> {
+    pub(crate) fn word(&mut self, word: &[u8]) -> Result<(), Fault> {
         if self.eat_all(word) && !self.peek().is_some_and(|b| b.is_ascii_alphanumeric()) {
             return Ok(());
         }
@@ -165,7 +165,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Checks and skips any value and returns its bytes.
-    pub(super) fn value(&mut self) -> Result<&'a [u8], Fault> {
+    pub(crate) fn value(&mut self) -> Result<&'a [u8], Fault> {
         let start = self.at;
         // One bit a level: set when it is an object.
         let mut objects: u128 = 0;
@@ -278,7 +278,7 @@ fn check_escapes(text: Text<'_>) -> Result<(), Fault> {
 }
 
 /// Appends `text` without its escapes. The result is valid UTF-8 when the input is.
-pub(super) fn unescape(text: Text<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+pub(crate) fn unescape(text: Text<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     let mut rest = text.raw;
     while let Some(at) = memchr::memchr(b'\\', rest) {
         out.extend_from_slice(&rest[..at]);

@@ -1,0 +1,26 @@
+//! Waiting for a future from code that is not async. It must not know what is waited for.
+
+use std::future::Future;
+use std::sync::LazyLock;
+
+use tokio::runtime::{Builder, Runtime};
+
+/// One thread for the rare questions that client libraries ask asynchronously.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("thalweg-ask")
+        .enable_all()
+        .build()
+        .expect("a runtime of one thread starts")
+});
+
+/// The result of `future`. The caller may itself be on a runtime: it is blocked, as with any other call that waits.
+pub(super) fn block_on<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+    RUNTIME.spawn(async move {
+        // The receiver waits until this is sent.
+        let _ = sender.send(future.await);
+    });
+    receiver.recv().ok()
+}
