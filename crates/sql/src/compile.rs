@@ -38,6 +38,8 @@ pub trait Connectors {
 /// How a sink wants its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SinkShape {
+    /// It takes whole epochs and its target keeps its progress.
+    pub epochs: bool,
     /// `mode`, if it was given.
     pub mode: Option<SinkMode>,
     /// All rows on one worker.

@@ -20,13 +20,16 @@ impl Connectors for Registry {
     }
 
     fn sink(&self, connector: &str, options: &Options) -> Result<SinkShape> {
+        if thalweg_connectors::has_epoch_sink(connector) {
+            return Ok(SinkShape { epochs: true, mode: None, single: false, discards: false });
+        }
         let layout = thalweg_connectors::sink_layout(connector, options)?;
         let mode = layout.mode.map(|mode| match mode {
             thalweg_connectors::SinkMode::Append => SinkMode::Append,
             thalweg_connectors::SinkMode::Final => SinkMode::Final,
             thalweg_connectors::SinkMode::Changelog => SinkMode::Changelog,
         });
-        Ok(SinkShape { mode, single: layout.single, discards: connector == "blackhole" })
+        Ok(SinkShape { epochs: false, mode, single: layout.single, discards: connector == "blackhole" })
     }
 }
 

@@ -7,7 +7,7 @@ use thalweg_core::{Epoch, SourceProgress};
 use thalweg_operators::StateTable;
 
 use super::coordinator::Taking;
-use super::job::Job;
+use super::job::{Job, JobOutput};
 use crate::save::PartId;
 
 /// The state of every durable job when `epoch` was complete: what changed since the checkpoint before it.
@@ -34,6 +34,8 @@ pub struct SavedChange {
     pub parts: BTreeMap<PartId, Vec<StateTable>>,
     /// It is all of the job's state: no checkpoint before holds any.
     pub whole: bool,
+    /// The slot of its outbox, if it has one: what is saved there is to be delivered once the checkpoint is durable.
+    pub outbox: Option<usize>,
     /// Bytes of its plan's printed form, hashed: state fits the plan that saved it.
     pub fingerprint: u64,
 }
@@ -43,6 +45,8 @@ impl SavedChange {
         let places = 0..job.spec.plan.sources.len();
         let sources = places.map(|i| taking.sources.get(&(job.id, i)).cloned().unwrap_or_default()).collect();
         let (whole, fingerprint) = (!job.note_saved(), job.spec.plan.fingerprint());
-        Self { key, sources, parts: job.parts.take(), whole, fingerprint }
+        let outbox = job.spec.outputs.iter().position(|o| matches!(o, JobOutput::Outbox));
+        let outbox = outbox.map(|sink| job.spec.plan.nodes.len() + sink);
+        Self { key, sources, parts: job.parts.take(), whole, outbox, fingerprint }
     }
 }

@@ -41,6 +41,8 @@ pub enum JobOutput {
     Relation(Arc<Relation>),
     /// Outside.
     Sink(Arc<OpenSink>),
+    /// Into checkpoints, from where they leave exactly once: see [`super::outbox_epochs`].
+    Outbox,
 }
 
 /// A dataflow to run: a plan, and what its sources and sinks stand for, in the plan's order.
@@ -259,7 +261,7 @@ impl Job {
     pub(super) fn written(&self) -> impl Iterator<Item = super::RelationId> + '_ {
         self.spec.outputs.iter().filter_map(|o| match o {
             JobOutput::Relation(r) => Some(r.id),
-            JobOutput::Sink(_) => None,
+            JobOutput::Sink(_) | JobOutput::Outbox => None,
         })
     }
 }

@@ -13,6 +13,7 @@ mod coordinator;
 mod cut;
 mod indexes;
 mod job;
+mod outbox;
 mod publish;
 mod push;
 mod relation;
@@ -35,6 +36,7 @@ pub use changes::{ChangeLog, Followed};
 pub use checkpoint::{Checkpoint, SavedChange};
 pub use indexes::Indexed;
 pub use job::{Durable, Job, JobId, JobInput, JobOutput, JobSpec, JobState, OpenSink};
+pub use outbox::outbox_epochs;
 pub use push::{Full, PushQueue, Pushed, QUEUE_BYTES, SPLIT as PUSH_SPLIT};
 pub use relation::{Pin, Relation, RelationId};
 

@@ -16,6 +16,7 @@ use super::Shared;
 use super::checkpoint::{Checkpoint, SavedChange};
 use super::coordinator::{Command, Sealed};
 use super::job::{Job, JobId, JobInput, JobOutput, JobState};
+use super::outbox::Outbox;
 use super::publish::{Place, Publish, Tap};
 use super::relation::RelationId;
 use super::running::{Running, TapInput};
@@ -173,6 +174,11 @@ impl<'a> Worker<'a> {
         let stats = Arc::clone(&job.stats);
         Ok(match &job.spec.outputs[sink] {
             JobOutput::Sink(open) => Box::new(Deliver::new(open(self.index)?, sink, stats)),
+            JobOutput::Outbox => {
+                let input = job.spec.plan.sinks[sink].input;
+                let schema = Arc::clone(&job.spec.plan.node(input).properties.schema);
+                Box::new(Outbox::new(schema, stats, sink))
+            }
             JobOutput::Relation(relation) => {
                 let tap = Rc::clone(self.taps.entry(relation.id).or_insert_with(|| Tap::new(start)));
                 let (relation, readable) = (Arc::clone(relation), Arc::clone(&self.shared.readable));

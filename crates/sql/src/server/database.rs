@@ -218,6 +218,16 @@ impl Database {
             SinkInput::Relation(name) => parsed_query(&format!("SELECT * FROM {}", ObjectName::bare(name.clone())))?,
         };
         let used = Used::new(scope, &self.planner);
+        let shape = connectors.sink(&connector, &options).map_err(SqlError::from)?;
+        if shape.epochs {
+            let bound = self.planner.bind(&used, &named(&query)).map_err(|e| sql_error(&e))?;
+            no_parameters(&bound)?;
+            let names = distinct_names(bound.schema().inner())?;
+            let plan = renamed(bound, &names).and_then(|p| self.planner.optimize(p)).map_err(|e| sql_error(&e))?;
+            let job = jobs::view(&self.planner, &plan, sink.emit_on_close, &sink.name).map_err(|e| sql_error(&e))?;
+            let (columns, reads) = (Arc::clone(&job.schema), used.objects.take());
+            return Ok(PlannedView { columns, reads, query: query.to_string(), job: Some(job) });
+        }
         let plan = self.planner.query(&used, &query).map_err(|e| sql_error(&e))?;
         let spec = SinkSpec { name: sink.name.clone(), connector, options, order: Vec::new() };
         let job = jobs::sink(&self.planner, &plan, sink.emit_on_close, spec, connectors).map_err(|e| sql_error(&e))?;

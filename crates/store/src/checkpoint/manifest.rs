@@ -31,6 +31,9 @@ pub struct JobManifest {
     pub fingerprint: u64,
     /// How far each source of the plan was read.
     pub sources: Vec<SourceManifest>,
+    /// The slot of what is to be delivered, if the job delivers.
+    #[serde(default)]
+    pub outbox: Option<usize>,
     /// The state, in the order in which it was saved.
     pub parts: Vec<PartManifest>,
 }
@@ -63,6 +66,13 @@ pub struct PartManifest {
     pub length: u64,
     /// CRC-32C of these bytes.
     pub crc: u32,
+}
+
+impl PartManifest {
+    /// The epoch of the checkpoint that it was saved for.
+    pub(super) fn epoch(&self) -> u64 {
+        self.file.split_once('-').and_then(|(epoch, _)| epoch.parse().ok()).unwrap_or(0)
+    }
 }
 
 impl Manifest {

@@ -43,6 +43,8 @@ pub struct JobChange {
     pub fingerprint: u64,
     /// It is all of the job's state, not what changed since the checkpoint before.
     pub whole: bool,
+    /// The slot of what is to be delivered.
+    pub outbox: Option<usize>,
     /// How far each source was read.
     pub sources: Vec<SourceManifest>,
     /// By worker and slot.
@@ -82,6 +84,8 @@ pub struct Checkpoints {
     last: Option<Manifest>,
     /// Manifests that are there, oldest first.
     kept: Vec<Manifest>,
+    /// Of jobs with an outbox, the checkpoint up to which all was delivered.
+    delivered: BTreeMap<u64, u64>,
     /// Changes that could not be made durable: the next checkpoint takes them along.
     owed: Vec<Change>,
 }
@@ -136,7 +140,8 @@ impl Checkpoints {
             return Err(Error::invalid_with_hint(message, hint));
         }
         kept.reverse();
-        let checkpoints = Self { shelf, incarnation: incarnation + 1, last, kept, owed: Vec::new() };
+        let checkpoints =
+            Self { shelf, incarnation: incarnation + 1, last, kept, delivered: BTreeMap::new(), owed: Vec::new() };
         // Of manifests that are damaged nothing may be left that a later fault would bring back.
         for name in names.iter().filter(|n| !checkpoints.kept.iter().any(|m| name_of(m) == **n)) {
             checkpoints.shelf.remove(name)?;
@@ -180,8 +185,8 @@ impl Checkpoints {
                     parts.push(append(&mut bytes, &file, of, tables)?);
                 }
             }
-            let (fingerprint, sources) = (job.fingerprint, job.sources.clone());
-            manifest.jobs.insert(*key, JobManifest { fingerprint, sources, parts });
+            let (fingerprint, sources, outbox) = (job.fingerprint, job.sources.clone(), job.outbox);
+            manifest.jobs.insert(*key, JobManifest { fingerprint, sources, outbox, parts });
         }
         let written = bytes.len() as u64;
         self.publish(manifest, file, bytes)?;
@@ -198,7 +203,32 @@ impl Checkpoints {
             return Some((Vec::new(), whole));
         }
         let before = self.last.as_ref()?.jobs.get(&key).filter(|b| b.fingerprint == fingerprint)?;
-        Some((before.parts.clone(), 0))
+        let mut parts = before.parts.clone();
+        if let Some(delivered) = self.delivered.get(&key) {
+            parts.retain(|part| Some(part.slot) != before.outbox || part.epoch() > *delivered);
+        }
+        Some((parts, 0))
+    }
+
+    /// The target of a job's outbox holds everything up to the checkpoint `epoch`: it is kept no longer.
+    pub fn delivered(&mut self, job: u64, epoch: u64) {
+        self.delivered.insert(job, epoch);
+    }
+
+    /// What the outbox of a job holds of checkpoints after `epoch`, oldest first.
+    pub fn outbox(&self, job: u64, epoch: u64) -> Vec<(u64, Vec<PartManifest>)> {
+        let mut found: BTreeMap<u64, Vec<PartManifest>> = BTreeMap::new();
+        let job = self.last.as_ref().and_then(|last| last.jobs.get(&job));
+        let parts = job.into_iter().flat_map(|job| job.parts.iter().filter(|part| Some(part.slot) == job.outbox));
+        for part in parts.filter(|part| part.epoch() > epoch) {
+            found.entry(part.epoch()).or_default().push(part.clone());
+        }
+        found.into_iter().collect()
+    }
+
+    /// The shelf, for [`read_part`] while checkpoints go on.
+    pub fn shelf(&self) -> Arc<dyn Shelf> {
+        Arc::clone(&self.shelf)
     }
 
     fn publish(&mut self, manifest: Manifest, file: String, bytes: Vec<u8>) -> Result<()> {
@@ -286,9 +316,17 @@ impl Checkpoints {
     }
 
     fn tables(&self, part: &PartManifest) -> Result<Vec<SavedTable>> {
-        let whole = self.shelf.read(&part.file)?;
-        blob::decode(piece(&whole, part)?)
+        read_part(self.shelf.as_ref(), part)
     }
+}
+
+/// The tables of a part, checked.
+///
+/// # Errors
+/// The file is not there, or damaged.
+pub fn read_part(shelf: &dyn Shelf, part: &PartManifest) -> Result<Vec<SavedTable>> {
+    let whole = shelf.read(&part.file)?;
+    blob::decode(piece(&whole, part)?)
 }
 
 fn workers_agree(parts: &[PartManifest]) -> bool {
@@ -298,7 +336,8 @@ fn workers_agree(parts: &[PartManifest]) -> bool {
 /// Slots with more pieces than are good, or with more changes than what they change.
 fn long_chains(job: &JobManifest) -> Vec<usize> {
     let mut by_slot: BTreeMap<usize, BTreeMap<usize, Vec<u64>>> = BTreeMap::new();
-    for part in &job.parts {
+    // What is to be delivered is delivered as it is.
+    for part in job.parts.iter().filter(|part| Some(part.slot) != job.outbox) {
         by_slot.entry(part.slot).or_default().entry(part.worker).or_default().push(part.length);
     }
     let long = |pieces: &Vec<u64>| {
@@ -353,7 +392,11 @@ fn load(shelf: &dyn Shelf, manifest: &Manifest) -> Result<BTreeMap<u64, SavedJob
         files.insert(name, shelf.read(name)?);
     }
     let jobs = manifest.jobs.iter().map(|(key, job)| {
-        let tables = job.parts.iter().map(|part| blob::decode(piece(&files[part.file.as_str()], part)?));
+        let tables = job.parts.iter().map(|part| {
+            let bytes = piece(&files[part.file.as_str()], part)?;
+            // What is to be delivered is read when it is.
+            if Some(part.slot) == job.outbox { Ok(Vec::new()) } else { blob::decode(bytes) }
+        });
         Ok((*key, SavedJob { manifest: job.clone(), tables: tables.collect::<Result<_>>()? }))
     });
     jobs.collect()

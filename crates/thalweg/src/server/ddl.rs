@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use thalweg_core::{SqlError, SqlState};
+use thalweg_connectors::EpochSinkRequest;
+use thalweg_core::{EpochSink, SqlError, SqlState};
 use thalweg_runtime::live::{Job, JobState};
 use thalweg_serve::backend::{CancelToken, Login, Surface};
 use thalweg_sql::server::{
-    AlterAction, Index, Kind, Object, ObjectClass, ObjectName, Objects, Oid, PUBLIC, Privilege, QUARANTINE, Schema,
-    SourceObject, Statement, StatementKind, ast, masked, no_schema, parse, quoted,
+    AlterAction, Index, JobPlan, Kind, Object, ObjectClass, ObjectName, Objects, Oid, PUBLIC, Privilege, QUARANTINE,
+    Schema, SourceObject, Statement, StatementKind, ast, masked, no_schema, parse, quoted,
 };
 use thalweg_store::Log;
 
@@ -76,6 +77,7 @@ fn stop(server: &Server, oid: Oid) {
         server.engine.remove(&running.job);
     }
     server.indexes.remove(oid);
+    server.deliveries.end(oid);
     server.intake.delete(oid);
 }
 
@@ -347,9 +349,15 @@ fn create(session: &mut Session, objects: &mut Objects, statement: &Statement) -
             let Some(job) = planned.job else {
                 return Err(SqlError::new(SqlState::INTERNAL_ERROR, "a sink without a job"));
             };
-            let running = start(&server, &label, job, End::Connector, None)?;
+            let sink = epoch_sink(&server, oid, &label, kind, &job)?;
+            let (end, of) = if sink.is_some() { (End::Outbox, Some(oid)) } else { (End::Connector, None) };
+            let running = start(&server, &label, job, end, of)?;
             insert(&server, oid, running);
             made.started.push(oid);
+            if let Some(sink) = sink {
+                server.deliveries.begin(&server, oid, sink)?;
+                made.awaited = Some(oid);
+            }
             (Kind::Sink, planned.columns, Some(planned.query), planned.reads.union(&uses).copied().collect())
         }
         _ => {
@@ -395,6 +403,37 @@ fn create(session: &mut Session, objects: &mut Objects, statement: &Statement) -
     }
     objects.put(object)?;
     Ok(made)
+}
+
+/// The sink of a connector whose target keeps its progress.
+fn epoch_sink(
+    server: &Server,
+    oid: Oid,
+    label: &str,
+    kind: &StatementKind,
+    job: &JobPlan,
+) -> Result<Option<Box<dyn EpochSink>>, SqlError> {
+    let Some(mut options) = kind.options().cloned() else { return Ok(None) };
+    let connector = options.take("connector").unwrap_or_default();
+    if !thalweg_connectors::has_epoch_sink(&connector) {
+        return Ok(None);
+    }
+    if server.keeper.is_none() {
+        let message = format!("a sink with connector {connector} delivers from checkpoints, and there are none");
+        let hint = "Start the server with --data DIR.";
+        return Err(SqlError::new(SqlState::NOT_IN_PREREQUISITE_STATE, message).hint(hint));
+    }
+    let request = EpochSinkRequest {
+        name: label.to_owned(),
+        id: format!("{}-{}", oid.0, label.replace(|c: char| !c.is_ascii_alphanumeric(), "_")),
+        cluster: server.cluster.clone(),
+        connector,
+        options,
+        schema: Arc::clone(&job.schema),
+        key: job.output.key.clone(),
+        append_only: job.output.append_only,
+    };
+    Ok(Some(thalweg_connectors::epoch_sink(request)?))
 }
 
 /// Connectors that reach files or the network do so with the server's rights: only a superuser may name them.

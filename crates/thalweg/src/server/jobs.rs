@@ -15,6 +15,8 @@ pub(crate) enum End {
     Relations,
     /// Out.
     Connector,
+    /// Into checkpoints, and out from there.
+    Outbox,
 }
 
 /// Starts `plan` under the name `name`; checkpoints hold it as `oid`, if it is an object of the catalog.
@@ -30,7 +32,7 @@ pub(crate) fn start(
 ) -> Result<Arc<Running>, SqlError> {
     let JobPlan { plan, sources, output, mode, .. } = plan;
     let workers = server.engine.workers();
-    let durable = durable(server, &plan, &sources, oid)?;
+    let durable = durable(server, &plan, &sources, oid, matches!(end, End::Outbox))?;
     let mut queue = None;
     let mut inputs = Vec::new();
     for (spec, source) in plan.sources.iter().zip(&sources) {
@@ -59,6 +61,7 @@ pub(crate) fn start(
             relations.push(Arc::clone(&relation));
             JobOutput::Relation(relation)
         }
+        End::Outbox => JobOutput::Outbox,
         End::Connector => {
             let (node, mode) = (sink.clone(), mode.unwrap_or(thalweg_sql::SinkMode::Changelog));
             let schema = Arc::clone(&plan.node(sink.input).properties.schema);
@@ -76,6 +79,7 @@ fn durable(
     plan: &thalweg_plan::Plan,
     sources: &[JobSource],
     oid: Option<Oid>,
+    delivers: bool,
 ) -> Result<Option<Durable>, SqlError> {
     let Some((oid, keeper)) = oid.zip(server.keeper.as_ref()) else { return Ok(None) };
     // What reads from a job that begins anew gets all of it again, so it must begin anew as well.
@@ -84,7 +88,8 @@ fn durable(
         JobSource::Connector | JobSource::Queue => None,
     });
     let whole = inputs.into_iter().all(|input| input.job.spec.durable.as_ref().is_some_and(|d| d.restored.is_some()));
-    let can_begin_anew = sources.iter().all(|source| matches!(source, JobSource::Object(_)));
+    // What was delivered cannot be taken back.
+    let can_begin_anew = !delivers && sources.iter().all(|source| matches!(source, JobSource::Object(_)));
     keeper.restored(oid, plan, whole, can_begin_anew).map(Some)
 }
 

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use thalweg_core::{Error, Offset, Result, SourceProgress, SqlError, Watermark};
+use thalweg_core::{EpochRows, Error, Offset, Result, SourceProgress, SqlError, Watermark};
 use thalweg_operators::StateTable;
 use thalweg_plan::Plan;
 use thalweg_runtime::live::{Checkpoint, Durable, SavedChange, SavedJob, SavedPart};
 use thalweg_sql::server::Oid;
-use thalweg_store::checkpoint::{Change, Checkpoints, Found, JobChange, Manifest, SavedTable, SourceManifest, Written};
+use thalweg_store::checkpoint::{
+    Change, Checkpoints, Found, JobChange, Manifest, PartManifest, SavedTable, SourceManifest, Written, read_part,
+};
 use tokio::sync::watch;
 
 use super::Server;
@@ -35,6 +37,9 @@ pub(crate) struct Keeper {
     checkpoints: Mutex<Checkpoints>,
     restored: Mutex<BTreeMap<u64, thalweg_store::checkpoint::SavedJob>>,
     kept: watch::Sender<Kept>,
+    incarnation: u64,
+    /// For threads that wait.
+    runtime: tokio::runtime::Handle,
 }
 
 impl Keeper {
@@ -46,7 +51,13 @@ impl Keeper {
         let mut kept = Kept::default();
         kept.last.epoch = checkpoints.last().map_or(0, |m| m.epoch);
         kept.last.total_bytes = checkpoints.last().map_or(0, Manifest::bytes);
-        Self { checkpoints: Mutex::new(checkpoints), restored: Mutex::new(found.jobs), kept: watch::Sender::new(kept) }
+        Self {
+            incarnation: checkpoints.incarnation(),
+            runtime: tokio::runtime::Handle::current(),
+            checkpoints: Mutex::new(checkpoints),
+            restored: Mutex::new(found.jobs),
+            kept: watch::Sender::new(kept),
+        }
     }
 
     /// The last checkpoint, and the news of the next.
@@ -77,6 +88,44 @@ impl Keeper {
         }
         let message = format!("the saved state of relation {} does not fit the plan of this version", oid.0);
         Err(Error::invalid_with_hint(message, "Start the version that saved it.").into())
+    }
+
+    /// The number of this start.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// The target of a sink holds everything up to a checkpoint.
+    pub fn delivered(&self, oid: Oid, epoch: u64) {
+        self.lock().delivered(u64::from(oid.0), epoch);
+    }
+
+    /// What a sink has to deliver of checkpoints after `epoch`.
+    ///
+    /// # Errors
+    /// The store cannot be asked.
+    pub fn outbox(&self, oid: Oid, epoch: u64) -> Result<Vec<(u64, Vec<PartManifest>)>> {
+        Ok(self.lock().outbox(u64::from(oid.0), epoch))
+    }
+
+    /// The rows of a checkpoint that are to be delivered.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn outbox_epochs(&self, parts: &[PartManifest]) -> Result<Vec<EpochRows>> {
+        // Other checkpoints go on meanwhile.
+        let shelf = self.lock().shelf();
+        let mut tables = Vec::new();
+        for part in parts {
+            tables.extend(state_tables(read_part(shelf.as_ref(), part)?));
+        }
+        thalweg_runtime::live::outbox_epochs(&tables)
+    }
+
+    /// Waits for the next checkpoint, on a thread of its own, for `patience` at most.
+    pub fn wait(&self, patience: std::time::Duration) {
+        let mut kept = self.kept.subscribe();
+        let _ = self.runtime.block_on(async { tokio::time::timeout(patience, kept.changed()).await });
     }
 
     /// Nothing of what was found will be asked for any more.
@@ -194,7 +243,10 @@ fn changed(checkpoint: Checkpoint) -> Change {
             offsets: s.offsets.iter().map(|(split, offset)| (split.to_string(), offset.0)).collect(),
         });
         let (sources, parts) = (sources.collect(), parts.collect());
-        (change.key, JobChange { fingerprint: change.fingerprint, whole: change.whole, sources, parts })
+        (
+            change.key,
+            JobChange { fingerprint: change.fingerprint, whole: change.whole, outbox: change.outbox, sources, parts },
+        )
     };
     Change { epoch: epoch.0, wall_clock, workers, jobs: jobs.into_iter().map(job).collect() }
 }

@@ -29,6 +29,23 @@ fn labels(pairs: &[(&str, &str)]) -> String {
     format!("{{{}}}", pairs.join(","))
 }
 
+/// Sinks that deliver from checkpoints.
+fn deliveries(server: &Server, out: &mut String) {
+    let objects = server.objects.load();
+    let all = server.deliveries.all();
+    let by_sink = |f: &dyn Fn(&super::deliveries::Delivery) -> f64| -> Vec<Sample> {
+        let name = |oid| objects.get(oid).map_or_else(String::new, |o| o.full_name());
+        all.iter().map(|(oid, delivery)| (label("sink", &name(*oid)), f(delivery))).collect()
+    };
+    let rows = by_sink(&|d| d.rows() as f64);
+    metric(out, "thalweg_sink_rows_total", "counter", "Rows delivered, by sink.", &rows);
+    let last = server.keeper.as_ref().map_or(0, |keeper| keeper.kept().borrow().last.epoch);
+    let lag = by_sink(&|d| last.saturating_sub(d.state().delivered).min(last) as f64);
+    metric(out, "thalweg_sink_lag_epochs", "gauge", "Epochs between the last checkpoint and what a sink holds.", &lag);
+    let failing = by_sink(&|d| f64::from(u8::from(d.state().error.is_some())));
+    metric(out, "thalweg_sink_failing", "gauge", "1 while a sink cannot deliver.", &failing);
+}
+
 /// Checkpoints and the hub, with a data directory.
 fn durability(server: &Server, out: &mut String) {
     let mut one = |name: &str, kind: &str, help: &str, value: f64| {
@@ -99,6 +116,7 @@ pub(super) fn text(server: &Server) -> String {
     let queued = by_job(&|r| r.queue.as_ref().map_or(0.0, |q| q.waiting_bytes() as f64));
     metric(&mut out, "thalweg_queue_bytes", "gauge", "Bytes that wait to be taken in, by job.", &queued);
     durability(server, &mut out);
+    deliveries(server, &mut out);
     let violations = violations(server);
     let help = "Rows that violated an expectation.";
     metric(&mut out, "thalweg_expectation_violations_total", "counter", help, &violations);

@@ -6,6 +6,7 @@
 
 mod backend;
 mod ddl;
+mod deliveries;
 mod drops;
 mod indexes;
 mod intake;
@@ -101,6 +102,9 @@ pub struct Server {
     pub(crate) intake: Arc<Intake>,
     /// With a data directory.
     pub(crate) keeper: Option<Arc<Keeper>>,
+    pub(crate) deliveries: deliveries::Deliveries,
+    /// Names this server's data at the targets of sinks.
+    pub(crate) cluster: String,
     pub(crate) database: Database,
     pub(crate) pool: pool::QueryPool,
     /// One statement that changes the catalog at a time; its log, if there is one.
@@ -148,6 +152,8 @@ impl Server {
         let server = Arc::new(Self {
             intake: Intake::new(hub, Arc::clone(&engine)),
             keeper,
+            deliveries: deliveries::Deliveries::default(),
+            cluster: seal::cluster_name(data.as_ref().map(|d| d.file("cluster")).as_deref())?,
             engine,
             open: AtomicBool::new(false),
             database: Database::new(config.query_memory_bytes)?,

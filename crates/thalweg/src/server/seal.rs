@@ -94,6 +94,27 @@ fn write_key(file: &Path, bytes: &[u8; 32]) -> Result<()> {
     written.map_err(|e| Error::io(file, e))
 }
 
+/// The name that a data directory has for ever, made when it is first asked for: 16 hexadecimal digits.
+///
+/// # Errors
+/// The file cannot be read or made.
+pub(super) fn cluster_name(file: Option<&Path>) -> Result<String> {
+    if let Some(file) = file.filter(|f| f.exists()) {
+        return std::fs::read_to_string(file).map(|name| name.trim().to_owned()).map_err(|e| Error::io(file, e));
+    }
+    let mut bytes = [0; 8];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Internal("no random bytes".to_owned()))?;
+    let name: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    if let Some(file) = file {
+        let made = std::fs::File::create_new(file).and_then(|mut f| {
+            f.write_all(name.as_bytes())?;
+            f.sync_all()
+        });
+        made.map_err(|e| Error::io(file, e))?;
+    }
+    Ok(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -100,10 +100,22 @@ pub(crate) fn show(
             table(&["Name", "On", "Columns"], rows.collect(), "SHOW")
         }
         "jobs" => {
+            let running = session.server.running.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+            let delivery = |id| {
+                running
+                    .iter()
+                    .find(|(_, r)| r.job.id == id)
+                    .and_then(|(oid, _)| Some(session.server.deliveries.of(*oid)?.state()))
+            };
             let rows = session.server.engine.jobs().into_iter().map(|job| {
-                let state = format!("{:?}", job.state()).to_lowercase();
-                let id = job.id.0.to_string();
-                vec![Some(id), Some(job.spec.name.clone()), Some(state), job.error()]
+                let delivery = delivery(job.id).unwrap_or_default();
+                let state = match (&delivery.error, delivery.failed) {
+                    (_, true) => "failed".to_owned(),
+                    (Some(_), false) => "retrying".to_owned(),
+                    (None, false) => format!("{:?}", job.state()).to_lowercase(),
+                };
+                let error = job.error().or(delivery.error);
+                vec![Some(job.id.0.to_string()), Some(job.spec.name.clone()), Some(state), error]
             });
             table(&["Id", "Name", "State", "Error"], rows.collect(), "SHOW")
         }
