@@ -6,25 +6,34 @@ was acknowledged and what was sent. After each start, and in the end, its rows m
 acknowledged and at most the sent one, each once, in the tables, in views over them, in a view over views, and in a view of the
 source, which keeps nothing itself. A reader looks all the time whether both tables stand at the same n.
 
-KILLS: how many (60). KILL_SEED: of what is random (0). KILL_ROWS: rows a statement writes (200).
+A sink takes one of the tables to a real Kafka broker; in the end another client reads it at read_committed and finds each row
+once.
+
+KILLS: how many (60). KILL_KAFKA=0: without Kafka. KILL_SEED: of what is random (0). KILL_ROWS: rows a statement writes (200).
 """
 
+import collections
 import json
 import os
 import random
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 
 import psycopg
-from harness import Server, Tally
+from confluent_kafka import Consumer, TopicPartition
+from harness import ROOT, Server, Tally
 
 KILLS = int(os.environ.get("KILLS", "60"))
 SEED = int(os.environ.get("KILL_SEED", "0"))
 ROWS = int(os.environ.get("KILL_ROWS", "200"))
+KAFKA = os.environ.get("KILL_KAFKA", "1") != "0"
 PAIRS, PUSHERS = 3, 2
+PARTITIONS = 3
 
 SETUP = """
 CREATE TABLE a (who INT, n BIGINT, h BIGINT, PRIMARY KEY (who, n));
@@ -136,13 +145,67 @@ def check(server: Server, states: list[dict], final: bool) -> list[str]:
     return problems
 
 
+class Broker:
+    """A broker of its own, with a topic."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.mkdtemp(prefix="thalweg-kafka-")
+        said = self.script("start", self.folder, "--with", str(os.getpid()))
+        self.address = re.search(r"bootstrap=(\S+)", said)[1]
+        self.script("run", self.folder, "org.apache.kafka.tools.TopicCommand", "--bootstrap-server", self.address,
+                    "--create", "--topic", "a", "--partitions", str(PARTITIONS))
+
+    @staticmethod
+    def script(*arguments: str) -> str:
+        done = subprocess.run([ROOT / "scripts" / "kafka", *arguments], capture_output=True, text=True, timeout=300)
+        if done.returncode:
+            raise RuntimeError(f"scripts/kafka {arguments[0]}: {done.stderr[-2000:]}")
+        return done.stdout
+
+    def sink(self) -> str:
+        return f"""CREATE SINK ka FROM a WITH (connector = 'kafka', properties.bootstrap.server = '{self.address}',
+                   topic = 'a', primary_key = 'who,n', format = 'json')"""
+
+    def check(self, states: list[dict], patience: float = 60) -> list[str]:
+        """What another client finds wrong with the topic."""
+        expected = {(who, n) for who, s in enumerate(states) if not s["pushes"] for n in range(1, s["acked"] + 1)}
+        consumer = Consumer({"bootstrap.servers": self.address, "group.id": "judge", "isolation.level": "read_committed",
+                             "auto.offset.reset": "earliest", "enable.auto.commit": False})
+        consumer.assign([TopicPartition("a", p, 0) for p in range(PARTITIONS)])
+        seen, wrong = collections.Counter(), []
+        deadline, quiet = time.monotonic() + patience, None
+        while time.monotonic() < deadline and (quiet is None or time.monotonic() < quiet):
+            messages = consumer.consume(10_000, 0.5)
+            for message in messages:
+                row = json.loads(message.value())
+                if row["h"] != row["n"] * 7:
+                    wrong.append(row)
+                seen[row["who"], row["n"]] += 1
+            # All is there: what comes now is too much.
+            if not messages and len(seen) >= len(expected):
+                quiet = quiet or time.monotonic() + 2
+        consumer.close()
+        lost, phantom = expected - seen.keys(), seen.keys() - expected
+        twice = {key: count for key, count in seen.items() if count > 1}
+        found = [("lost", lost), ("phantom", phantom), ("duplicated", twice), ("wrong", wrong)]
+        print(f"Kafka: {sum(seen.values())} records", flush=True)
+        return [f"Kafka: {len(what)} {kind}: {sorted(what, key=repr)[:5]}" for kind, what in found if what]
+
+    def stop(self) -> None:
+        self.script("kill", self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
 def main() -> int:
     tally, chance = Tally(), random.Random(SEED)
     data = tempfile.mkdtemp(prefix="thalweg-kill-")
     flags = ("--data", data)
     states = [{"acked": 0, "sent": 0, "pushes": n >= PAIRS} for n in range(PAIRS + PUSHERS)]
+    broker = Broker() if KAFKA else None
     with Server(*flags) as server, server.connect() as session:
         session.execute(SETUP)
+        if broker:
+            session.execute(broker.sink())
     kills, recoveries, problems, reads = 1, [], [], 0
     print(f"KILL_SEED={SEED} KILLS={KILLS}", flush=True)
     while kills < KILLS and not problems:
@@ -175,11 +238,15 @@ def main() -> int:
             reads += reader.reads
     with Server(*flags) as server:
         problems += check(server, states, final=True)
+        if broker:
+            problems += broker.check(states)
         stopped = server.stop()
     if stopped != 0:
         problems.append(f"the server ended with {stopped}")
     with Server(*flags) as server:
         problems += check(server, states, final=True)
+    if broker:
+        broker.stop()
     rows = sum(s["acked"] for s in states)
     recoveries.sort()
     at = lambda q: recoveries[min(len(recoveries) - 1, int(q * len(recoveries)))]  # noqa: E731

@@ -198,7 +198,7 @@ pub(super) fn topic_partitions(
             (_, Some(code @ RDKafkaErrorCode::TopicAuthorizationFailed)) => {
                 return Err(SinkError::Fatal(Error::invalid(format!("topic '{topic}': {code}"))));
             }
-            _ if Instant::now() > deadline => return Err(SinkError::Fatal(no_topic(topic, &client.bootstrap))),
+            _ if Instant::now() > deadline => return Err(SinkError::Again(no_topic(topic, &client.bootstrap))),
             _ => std::thread::park_timeout(Duration::from_millis(100)),
         }
     }
