@@ -14,6 +14,8 @@ use thalweg_runtime::live::{
     Checkpoint, Durable, Engine, Job, JobInput, JobOutput, JobSpec, PushQueue, Relation, SavedJob, SavedPart,
 };
 
+type Rows = Vec<(i64, i64)>;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn schema() -> SchemaRef {
@@ -129,7 +131,8 @@ impl Bench {
         self.wait("the rows", || self.engine.is_visible(job, tickets[0]));
     }
 
-    fn read(&self) -> (Vec<(i64, i64)>, Vec<(i64, i64)>) {
+    /// The rows of the table and of the view.
+    fn read(&self) -> (Rows, Rows) {
         let pin = self.engine.pin();
         (read(&self.table.1, pin.epoch()), read(&self.view.1, pin.epoch()))
     }
@@ -152,7 +155,7 @@ impl Bench {
     }
 }
 
-fn read(relation: &Relation, epoch: Epoch) -> Vec<(i64, i64)> {
+fn read(relation: &Relation, epoch: Epoch) -> Rows {
     let mut found = Vec::new();
     for part in relation.at(epoch) {
         for i in 0..part.num_batches() {

@@ -135,6 +135,11 @@ impl SourceObject {
         (name != crate::declare::MEMORY && name != PUSH).then_some(name)
     }
 
+    /// The options of its connector, without its name.
+    pub fn options(&self) -> &Options {
+        &self.entry.options
+    }
+
     /// Positions of the primary key among all columns.
     pub fn primary_key(&self) -> &[usize] {
         &self.entry.primary_key

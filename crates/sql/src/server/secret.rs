@@ -98,7 +98,7 @@ fn is_secret(words: &[&TokenWithSpan], i: usize) -> bool {
     let before = &words[statement..i];
     let is = |t: Option<&&TokenWithSpan>, word: &str| t.is_some_and(|t| is_word(t, word));
     let of_secret = is(before.get(1), "SECRET") && (is(before.first(), "CREATE") || is(before.first(), "ALTER"));
-    if of_secret && !before.last().is_some_and(|t| t.token == Token::Eq) {
+    if of_secret && before.last().is_none_or(|t| t.token != Token::Eq) {
         return true;
     }
     let mut name = String::new();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use thalweg_connectors::EpochSinkRequest;
+use thalweg_connectors::{EpochSinkRequest, SourceRequest};
 use thalweg_core::{EpochSink, SqlError, SqlState};
 use thalweg_runtime::live::{Job, JobState};
 use thalweg_serve::backend::{CancelToken, Login, Surface};
@@ -324,6 +324,9 @@ fn create(session: &mut Session, objects: &mut Objects, statement: &Statement) -
             let table = tag == "CREATE TABLE";
             let mut declared = server.database.declare(kind, &Registry, &label)?;
             may_connect(session, objects, declared.connector())?;
+            if let Some(connector) = declared.connector().filter(|_| server.is_open()) {
+                valid_source(&label, connector, &declared)?;
+            }
             if declared.connector().is_none() {
                 if declared.expectations().quarantines() {
                     let (of, aside) = (objects.number(), declared.quarantine_table());
@@ -403,6 +406,21 @@ fn create(session: &mut Session, objects: &mut Objects, statement: &Statement) -
     }
     objects.put(object)?;
     Ok(made)
+}
+
+/// A wrong option is told now, not with the first query.
+fn valid_source(label: &str, connector: &str, declared: &SourceObject) -> Result<(), SqlError> {
+    let request = SourceRequest {
+        name: label.to_owned(),
+        connector: connector.to_owned(),
+        options: declared.options().clone(),
+        projection: (0..declared.writable().fields().len()).collect(),
+        declared: declared.writable(),
+        event_time: None,
+        workers: 1,
+    };
+    thalweg_connectors::source(request)?;
+    Ok(())
 }
 
 /// The sink of a connector whose target keeps its progress.
