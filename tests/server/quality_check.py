@@ -126,7 +126,14 @@ def secrets(server: Server, tally: Checks) -> None:
         (f"CREATE SECRET IF NOT EXISTS pass AS '{CANARY}'", "CREATE SECRET"),
         (f"ALTER SECRET pass AS '{CANARY}2'", "ALTER SECRET"),
         (f"CREATE SECRET other AS '{CANARY}' nonsense", "42601"),
-        ("CREATE SOURCE feed (n INT) WITH (connector = 'datagen', rows = SECRET pass)", "CREATE SOURCE"),
+        (
+            "CREATE SOURCE feed (n INT) WITH (connector = 'kafka', topic = 't', properties.bootstrap.server = '127.0.0.1:1',"
+            " properties.security.protocol = 'sasl_plaintext', properties.sasl.mechanism = 'PLAIN', properties.sasl.username = 'u',"
+            " properties.sasl.password = SECRET pass) FORMAT PLAIN ENCODE JSON",
+            "CREATE SOURCE",
+        ),
+        ("CREATE SECRET seed AS '7'", "CREATE SECRET"),
+        ("CREATE SOURCE wrong (n INT) WITH (connector = 'datagen', rows = SECRET pass)", "42P10"),
         ("SELECT * FROM feed", None),
         ("CREATE CONNECTION gen WITH (type = 'datagen', rows = '4', seed = '1')", "CREATE CONNECTION"),
         ("CREATE SOURCE four (n INT) WITH (connection = gen)", "CREATE SOURCE"),
@@ -138,17 +145,17 @@ def secrets(server: Server, tally: Checks) -> None:
         got = run(server, sql)
         tally.check(f"{sql.replace(CANARY, '…')[:60]}: {tag or 'an error'}", got == tag or (tag is None and got != "00000"), got)
     tally.equal("a connection's options reach the source", rows(server, "SELECT count(*) FROM four"), [(4,)])
-    tally.equal("secrets are listed", rows(server, "SHOW SECRETS"), [("pass",)])
+    tally.equal("secrets are listed", rows(server, "SHOW SECRETS"), [("pass",), ("seed",)])
     tally.equal("connections are listed", rows(server, "SHOW CONNECTIONS"), [("gen",)])
     run(server, "CREATE USER guest PASSWORD 'guest'")
     with server.connect("guest", password="guest") as guest:
-        sql = "CREATE SOURCE mine (n INT) WITH (connector = 'datagen', seed = SECRET pass)"
+        sql = "CREATE SOURCE mine (n INT) WITH (connector = 'datagen', seed = SECRET seed)"
         try:
             guest.execute(sql)
             tally.check("a secret is of use to those who were granted it", False)
         except psycopg.errors.InsufficientPrivilege:
             tally.check("a secret is of use to those who were granted it", True)
-        tally.equal("the grant", run(server, "GRANT USAGE ON SECRET pass TO guest"), "GRANT")
+        tally.equal("the grant", run(server, "GRANT USAGE ON SECRET seed TO guest"), "GRANT")
         guest.execute(sql)
         tally.check("and then it is", True)
     seen = []
@@ -175,7 +182,7 @@ def restart(data: str, log: list[str], tally: Checks) -> None:
     with Server("--data", data, log="debug") as server:
         tally.equal("a quarantine survives", rows(server, "SELECT who, violated FROM clicks$quarantine"), [("bob", "counted")])
         tally.equal("the next is set aside as well", run(server, "INSERT INTO paid VALUES (77, -1)"), "INSERT 0 0")
-        tally.equal("a secret survives", rows(server, "SHOW SECRETS"), [("pass",)])
+        tally.equal("a secret survives", rows(server, "SHOW SECRETS"), [("pass",), ("seed",)])
         tally.equal("a connection survives", rows(server, "SELECT count(*) FROM four"), [(4,)])
         for sql in ("DROP SOURCE feed", "DROP SOURCE mine", "DROP SECRET pass", "DROP SOURCE four", "DROP CONNECTION gen"):
             tally.equal(sql, run(server, sql), " ".join(sql.split()[:2]))

@@ -180,6 +180,7 @@ impl From<Error> for SqlError {
             Error::Invalid { .. } => SqlState::SEMANTIC_ERROR,
             Error::Data(message) if message.contains("division by zero") => SqlState::DIVISION_BY_ZERO,
             Error::Data(_) => SqlState::DATA_EXCEPTION,
+            Error::Io { source, .. } if is_full(source) => SqlState::DISK_FULL,
             Error::Io { .. } => SqlState::IO_ERROR,
             Error::Arrow(arrow::error::ArrowError::DivideByZero) => SqlState::DIVISION_BY_ZERO,
             Error::Arrow(arrow::error::ArrowError::ArithmeticOverflow(_)) => SqlState::NUMERIC_OUT_OF_RANGE,
@@ -191,5 +192,23 @@ impl From<Error> for SqlError {
             Error::Invalid { message, hint } => Self { hint, ..Self::new(state, message) },
             other => Self::new(state, other.to_string()),
         }
+    }
+}
+
+/// The disk or the quota is full: the statement may succeed later.
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_apart_from_a_broken_one() {
+        let state = |kind: std::io::ErrorKind| SqlError::from(Error::io("f", kind.into())).state;
+        assert_eq!(state(std::io::ErrorKind::StorageFull), SqlState::DISK_FULL);
+        assert_eq!(state(std::io::ErrorKind::QuotaExceeded), SqlState::DISK_FULL);
+        assert_eq!(state(std::io::ErrorKind::Other), SqlState::IO_ERROR);
     }
 }

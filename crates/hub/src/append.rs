@@ -122,7 +122,7 @@ impl Shared {
             let topic = state.topics.get_mut(id).expect("it was written to under this lock");
             if let Err(e) = topic.log.active.file.truncate(*bytes) {
                 drop(state);
-                self.poison(e);
+                self.poison(HubError::Poisoned(e));
                 return error;
             }
             // A segment must not be closed while a crash could bring back what was taken away.

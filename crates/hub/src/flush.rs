@@ -63,7 +63,7 @@ impl Shared {
         for (_, file) in &round.files {
             let begin = Instant::now();
             if let Err(e) = file.sync() {
-                return self.poison(e);
+                return self.poison(HubError::Poisoned(e));
             }
             let statistics = &mut lock(&self.state).statistics;
             statistics.fsyncs += 1;

@@ -35,9 +35,8 @@ impl Hub {
         let flushed = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("hub-flush".to_owned());
         let flusher = thread.spawn(move || {
-            let guard = PanicGuard(&flushed);
+            let _guard = PanicGuard(&flushed);
             flushed.flush_forever();
-            drop(guard);
         });
         let flusher = flusher.map_err(|e| HubError::Invalid(format!("no thread could be started: {e}")))?;
         Ok((Self { shared, flusher: Some(flusher) }, recovered))
@@ -239,10 +238,7 @@ struct PanicGuard<'a>(&'a Shared);
 impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let mut state = lock(&self.0.state);
-            state.failed.get_or_insert(HubError::Closed);
-            drop(state);
-            self.0.progress.notify_all();
+            self.0.poison(HubError::Closed);
         }
     }
 }

@@ -186,17 +186,22 @@ fn look(disk: &dyn Disk, entry: &TopicEntry) -> Result<Ashore> {
 
     let path = segment(&folder, last);
     let file = disk.open(&path)?;
-    // What is read must be what the device holds, also after an fsync that failed before the process ended.
-    file.sync()?;
-    disk.uncache(&path)?;
-    let size = disk.size(&path)?;
     let active = Active::new(&folder, last, file.into());
-    let mut ashore = Ashore { entry: entry.clone(), closed, active, size, broken: None, parts };
-    ashore.scan(disk, size)?;
+    let mut ashore = Ashore { entry: entry.clone(), closed, active, size: 0, broken: None, parts };
+    // Whoever wrote last may have been killed before it was durable, also what was taken back.
+    ashore.active.file.sync()?;
+    ashore.size = disk.size(&path)?;
+    ashore.scan(disk, ashore.size)?;
+    if ashore.active.end > entry.durable || ashore.broken.is_some() {
+        // No fsync is known to have succeeded. One that failed may have left in memory what the device does not hold.
+        disk.uncache(&path)?;
+        ashore.size = disk.size(&path)?;
+        ashore.scan(disk, ashore.size)?;
+    }
     if ashore.active.end < entry.durable {
         let (at, found) = match &ashore.broken {
             Some(broken) => (broken.at, broken.what.clone()),
-            None => (size, "the file ends".to_owned()),
+            None => (ashore.size, "the file ends".to_owned()),
         };
         return damaged(last, at, format!("{found}, where offset {} was durable", ashore.active.end));
     }
@@ -210,6 +215,7 @@ impl Ashore {
 
     /// Reads the active segment up to byte `end`.
     fn scan(&mut self, disk: &dyn Disk, end: u64) -> Result<()> {
+        self.broken = None;
         let Active { path, file, base, .. } = &self.active;
         let (path, base) = (Arc::clone(path), *base);
         self.active = Active::new(&self.log_folder(), base, Arc::clone(file));

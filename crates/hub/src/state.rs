@@ -181,18 +181,17 @@ impl Shared {
     pub fn note(&self, error: &DiskError) {
         let is_sync = matches!(error.operation, Operation::Sync | Operation::SyncFolder);
         if error.kind == DiskErrorKind::Poisoned || (is_sync && error.kind != DiskErrorKind::NotFound) {
-            self.poison(error.clone());
+            self.poison(HubError::Poisoned(error.clone()));
         }
     }
 
-    /// An fsync has failed: nothing more is taken, and all who wait are told.
-    pub fn poison(&self, error: DiskError) {
-        let callbacks = {
+    /// Nothing more is taken, and all who wait are told: an fsync has failed.
+    pub fn poison(&self, error: HubError) {
+        let (failed, callbacks) = {
             let mut state = lock(&self.state);
-            state.failed.get_or_insert(HubError::Poisoned(error));
-            std::mem::take(&mut state.callbacks)
+            let failed = state.failed.get_or_insert(error).clone();
+            (failed, std::mem::take(&mut state.callbacks))
         };
-        let failed = lock(&self.state).failed.clone().unwrap_or(HubError::Closed);
         self.progress.notify_all();
         self.work.notify_all();
         callbacks.into_values().flatten().for_each(|callback| callback(Err(failed.clone())));

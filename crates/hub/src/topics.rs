@@ -1,13 +1,15 @@
 //! Topics come and go by manifests: what the newest one names is there, all else is rubbish. It must not know what
 //! topics hold.
 
-use thalweg_disk::{Disk, DiskError, DiskErrorKind, NewFile, durable_folder, durable_publish};
+use std::sync::Arc;
+
+use thalweg_disk::{Disk, DiskError, DiskErrorKind, DiskFile, NewFile, durable_folder, durable_publish};
 
 use crate::limits::{MAX_TOPICS, RESERVE_BYTES};
 use crate::log::{Active, Log};
 use crate::manifest::{self, Manifest, TopicEntry};
 use crate::marks::Marks;
-use crate::state::{Ledger, Roll, Shared, Topic, lock};
+use crate::state::{Ledger, Roll, Shared, State, Topic, lock};
 use crate::topic::{check_name, folder, partition, segment};
 use crate::{HubError, Result, Ticket, TopicOptions};
 
@@ -18,26 +20,34 @@ impl Shared {
     pub fn create_topic(&self, name: &str, options: TopicOptions) -> Result<()> {
         check_name(name)?;
         options.check()?;
-        let mut ledger = lock(&self.ledger);
-        {
-            let state = lock(&self.state);
-            state.check()?;
-            if state.names.contains_key(name) {
-                return Err(HubError::TopicExists(name.to_owned()));
-            }
-            if state.names.len() >= MAX_TOPICS {
-                return Err(HubError::Invalid(format!("there are {MAX_TOPICS} topics, and may not be more")));
-            }
-        }
-        let id = ledger.next_topic;
-        ledger.next_topic += 1;
+        lock(&self.state).check_free(name)?;
+        let id = {
+            let mut ledger = lock(&self.ledger);
+            ledger.next_topic += 1;
+            ledger.next_topic - 1
+        };
         let partition = partition(name, id);
-        let made = self.make_topic(&partition).and_then(|file| {
-            let entry = TopicEntry { id, name: name.to_owned(), options, start: 0, durable: 0, closed: Vec::new() };
-            self.publish(&mut ledger, |manifest| manifest.topics.push(entry)).map(|()| file)
-        });
-        let file = made.inspect_err(|_| remove_topic(&*self.disk, name, id))?;
-        let log = Log { active: Active::new(&partition, 0, file), partition, closed: Vec::new(), durable: 0 };
+        let made =
+            self.make_topic(&partition).and_then(|file| self.announce_topic(name, id, options, &partition, file));
+        made.inspect_err(|_| remove_topic(&*self.disk, name, id))
+    }
+
+    /// Publishes a topic whose files are there.
+    fn announce_topic(
+        &self,
+        name: &str,
+        id: u64,
+        options: TopicOptions,
+        partition: &str,
+        file: Arc<dyn DiskFile>,
+    ) -> Result<()> {
+        let mut ledger = lock(&self.ledger);
+        // Another may have been faster.
+        lock(&self.state).check_free(name)?;
+        let entry = TopicEntry { id, name: name.to_owned(), options, start: 0, durable: 0, closed: Vec::new() };
+        self.publish(&mut ledger, |manifest| manifest.topics.push(entry))?;
+        let active = Active::new(partition, 0, file);
+        let log = Log { active, partition: partition.to_owned(), closed: Vec::new(), durable: 0 };
         let topic = Topic {
             name: name.to_owned(),
             options,
@@ -54,7 +64,7 @@ impl Shared {
     }
 
     /// The folder and the first, empty segment of a topic, durable.
-    fn make_topic(&self, partition: &str) -> Result<std::sync::Arc<dyn thalweg_disk::DiskFile>> {
+    fn make_topic(&self, partition: &str) -> Result<Arc<dyn DiskFile>> {
         let make = || {
             durable_folder(&*self.disk, partition)?;
             let file = self.disk.create(&segment(partition, 0))?;
@@ -123,6 +133,21 @@ impl Shared {
         ledger.number = number;
         ledger.marks = Marks::start(&*self.disk, number);
         remove_older(&*self.disk, number - 1);
+        Ok(())
+    }
+}
+
+impl State {
+    /// # Errors
+    /// A topic `name` cannot be made now.
+    fn check_free(&self, name: &str) -> Result<()> {
+        self.check()?;
+        if self.names.contains_key(name) {
+            return Err(HubError::TopicExists(name.to_owned()));
+        }
+        if self.names.len() >= MAX_TOPICS {
+            return Err(HubError::Invalid(format!("there are {MAX_TOPICS} topics, and may not be more")));
+        }
         Ok(())
     }
 }

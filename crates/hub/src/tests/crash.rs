@@ -14,7 +14,7 @@ use crate::Hub;
 use crate::flush::Step;
 
 /// Histories of the default run.
-const HISTORIES: u64 = 12;
+const HISTORIES: u64 = 8;
 /// Times in a history that the power is lost and it goes on from there.
 const PHASES: usize = 2;
 /// What is asked of the hub between two of them.

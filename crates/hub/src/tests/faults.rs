@@ -10,6 +10,8 @@ use super::{Planted, append, open, record, values};
 use crate::{Append, Hub, HubError, TopicOptions};
 
 const ACTS: usize = 40;
+/// Long runs with many faults; `THALWEG_HUB_CHAOS=17` runs one of them alone.
+const CHAOS: u64 = 200;
 
 /// Runs a history in which call number `at` fails; goes on after the error, or restarts where it must. Returns the
 /// calls of the whole run.
@@ -58,6 +60,46 @@ fn any_operation_may_fail_once() {
     }
     println!("{runs} runs, each with one failed operation");
     assert!(runs > 3_000, "{runs}");
+}
+
+/// A long run with many faults, restarts and power losses. Returns how many faults there were.
+fn chaos(seed: u64) -> usize {
+    let mut rng = Rng::new(seed);
+    let (mut disk, mut model, mut faults) = (SimDisk::new(), Model::default(), 0);
+    for phase in 0..4 {
+        let what = format!("seed {seed}, phase {phase}");
+        let mut history = History::new(disk, model, Rng::new(rng.next_u64()), Planted::default());
+        for _ in 0..ACTS {
+            if rng.one_in(5) {
+                faults += 1;
+                let fault = [Fault::Io, Fault::NoSpace, Fault::ShortWrite][rng.below(3)];
+                history.disk.fail(history.disk.calls() + rng.below(12) as u64, fault);
+            }
+            if let Err(e) = history.act() {
+                assert!(matches!(e, HubError::Disk(_) | HubError::Poisoned(_)), "{what}: {e}");
+            }
+            if history.is_poisoned() {
+                history.restart();
+            }
+        }
+        lose_power(&history, rng.next_u64(), &what);
+        disk = history.disk.crash(rng.next_u64());
+        let (hub, _) = Hub::open_stepped(Arc::new(disk.clone()), Planted::default()).expect("it opens");
+        let steps = history.disk.steps();
+        history.model.check(&hub, steps).unwrap_or_else(|wrong| panic!("{what}: {wrong}"));
+        model = history.model;
+        model.settle(&hub, steps);
+    }
+    faults
+}
+
+#[test]
+fn faults_restarts_and_power_losses_in_any_order() {
+    let only = std::env::var("THALWEG_HUB_CHAOS").ok().map(|s| s.parse::<u64>().expect("a number"));
+    let seeds = only.map_or(0..CHAOS, |seed| seed..seed + 1);
+    let faults: usize = seeds.clone().map(chaos).sum();
+    println!("{faults} faults in {} runs", seeds.count());
+    assert!(only.is_some() || faults > 5_000, "{faults}");
 }
 
 #[test]
