@@ -7,7 +7,7 @@ FLIGHTS := .cache/flights
 FLIGHTS_READY := $(FLIGHTS)/weather.parquet
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-rust test-oracle lint bench clean
+.PHONY: help build demo test test-rust test-oracle soak-kill lint bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -35,6 +35,10 @@ test-oracle: $(VENV_READY) $(FLIGHTS_READY) ## the checks against DuckDB alone
 	cargo build --locked -p thalweg
 	$(VENV)/bin/python tests/oracle/nexmark_check.py
 	$(VENV)/bin/python tests/oracle/flights_check.py
+
+soak-kill: ## kill the server 500 times and look for what is lost, twice or torn (KILLS=…, KILL_SEED=…)
+	cargo build --workspace --all-targets --locked
+	KILLS=$${KILLS:-500} bash tests/server/run.sh kill
 
 $(VENV_READY): tests/oracle/requirements.txt
 	@if ! $(PYTHON) -m venv $(VENV); then \
