@@ -59,7 +59,9 @@ pub(crate) fn render<'scope>(
             operation => {
                 let properties: Vec<_> = node.inputs.iter().map(|id| &plan.node(*id).properties).collect();
                 let mut operator = thalweg_operators::build(operation, &properties, &node.properties, worker)?;
-                restored.map_or(Ok(()), |r| r.restore(operator.as_mut(), i, worker.index, worker.peers))?;
+                if let Some(saved) = restored {
+                    saved.restore(operator.as_mut(), i, &node.properties.distribution, worker)?;
+                }
                 let inputs = node.inputs.iter().map(|id| rendering.input(*id)).collect();
                 let gauge = Gauge::new(budget, worker.index, NodeId(i));
                 install(scope, &format!("node {i}"), operator, inputs, context.clone(), Some(gauge), Some(i))
@@ -70,7 +72,9 @@ pub(crate) fn render<'scope>(
     let probe = ProbeHandle::new();
     for (i, (node, mut operator)) in plan.sinks.iter().zip(sinks).enumerate() {
         let slot = plan.nodes.len() + i;
-        restored.map_or(Ok(()), |r| r.restore(operator.as_mut(), slot, worker.index, worker.peers))?;
+        if let Some(saved) = restored {
+            saved.restore(operator.as_mut(), slot, &plan.node(node.input).properties.distribution, worker)?;
+        }
         let input = rendering.input(node.input);
         install(scope, &node.spec.name, operator, vec![input], context.clone(), None, Some(slot)).probe_with(&probe);
     }

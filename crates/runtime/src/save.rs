@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use thalweg_core::{Result, SourceProgress};
-use thalweg_operators::{Operator, StateTable};
+use thalweg_operators::{Operator, StateTable, WorkerInfo};
+use thalweg_plan::Distribution;
 
 /// Names a part of a job's state: the worker, and the operator's slot (its node in the plan; sinks come after the nodes).
 pub type PartId = (usize, usize);
@@ -30,11 +31,17 @@ pub struct SavedPart {
 }
 
 impl SavedJob {
-    /// Gives `operator`, which is in `slot` on worker `index` of `peers`, what was saved of it.
+    /// Gives `operator`, which is in `slot` and whose rows are where `distribution` says, what was saved of it.
     ///
     /// # Errors
     /// The state does not fit the operator.
-    pub(crate) fn restore(&self, operator: &mut dyn Operator, slot: usize, index: usize, peers: usize) -> Result<()> {
+    pub(crate) fn restore(
+        &self,
+        operator: &mut dyn Operator,
+        slot: usize,
+        distribution: &Distribution,
+        WorkerInfo { index, peers }: WorkerInfo,
+    ) -> Result<()> {
         let Some(parts) = self.parts.get(&slot) else { return Ok(()) };
         let tables = |part: &SavedPart| part.tables.clone();
         if parts.iter().all(|part| part.workers == peers) {
@@ -43,7 +50,12 @@ impl SavedJob {
             return if own.is_empty() { Ok(()) } else { operator.restore(&own, &|_| true) };
         }
         let all: Vec<_> = parts.iter().map(tables).collect();
-        operator.restore(&all, &|vnode| usize::from(vnode) % peers == index)
+        match distribution {
+            Distribution::Single => operator.restore(&all, &|_| index == 0),
+            Distribution::Hash(_) | Distribution::Any => {
+                operator.restore(&all, &|vnode| usize::from(vnode) % peers == index)
+            }
+        }
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) struct Keyed {
     pub(super) fresh: Vec<u32>,
     /// Groups first touched in this epoch that had been emitted, with what was emitted.
     pub(super) old: Vec<Old>,
+    /// The columns of the key that say on which worker a group is.
+    pub(super) placement: Vec<usize>,
     /// Keys of saved groups that are gone since the last snapshot.
     pub(super) gone: Vec<Vec<ArrayRef>>,
     hashes: Vec<u64>,
@@ -50,6 +52,11 @@ pub(super) struct Old {
 }
 
 impl Keyed {
+    /// Groups are where these columns of their keys say.
+    pub(super) fn placed_by(self, placement: Vec<usize>) -> Self {
+        Self { placement, ..self }
+    }
+
     pub(super) fn new(
         group: Vec<usize>,
         types: &[DataType],
@@ -71,6 +78,7 @@ impl Keyed {
             output,
             fresh: Vec::new(),
             old: Vec::new(),
+            placement: (0..types.len()).collect(),
             gone: Vec::new(),
             hashes: Vec::new(),
             ids: Vec::new(),

@@ -15,6 +15,7 @@ use thalweg_core::{DeltaBatch, EpochHeader, Error, Result};
 use thalweg_plan::{AggregateCall, AggregatePhase, PARTIAL_ROWS, Properties, WindowClose};
 
 use crate::accumulators::Calls;
+use crate::keys::placed_by;
 use crate::operator::{Operator, Output, StateTable};
 use closing::Closing;
 pub(crate) use emit::differing;
@@ -73,7 +74,8 @@ impl Aggregate {
             (None, Some(expire)) => Some(Closing::new(expire, false)),
             (None, None) => None,
         };
-        let keyed = Keyed::new(group, &types, compiled, states, counted, closing, output)?;
+        let placement = placed_by(input, &group);
+        let keyed = Keyed::new(group, &types, compiled, states, counted, closing, output)?.placed_by(placement);
         Ok(Self { phase: Phase::Keyed(Box::new(keyed)) })
     }
 

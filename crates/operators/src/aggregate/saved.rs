@@ -76,7 +76,8 @@ impl Keyed {
         if state.upserts.num_columns() < width + 1 {
             return Err(Error::Internal(format!("saved groups of {} columns", state.upserts.num_columns())));
         }
-        hash_columns(&state.upserts.columns()[..width], state.upserts.num_rows(), &mut hashes)?;
+        let placed: Vec<ArrayRef> = self.placement.iter().map(|c| Arc::clone(state.upserts.column(*c))).collect();
+        hash_columns(&placed, state.upserts.num_rows(), &mut hashes)?;
         let kept = if width == 0 {
             BooleanArray::from(vec![self.initial_row || keep(thalweg_core::vnode(hashes[0])); hashes.len()])
         } else {

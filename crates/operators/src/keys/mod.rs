@@ -10,6 +10,7 @@ mod tests;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use thalweg_core::{Error, Result, hash_columns};
+use thalweg_plan::{Distribution, Properties};
 
 use fixed::FixedTable;
 use layout::Layout;
@@ -186,5 +187,17 @@ fn normalised(column: &ArrayRef) -> ArrayRef {
             std::sync::Arc::new(values.unary::<_, Float64Type>(|v| if v.is_nan() { f64::NAN } else { v + 0.0 }))
         }
         _ => std::sync::Arc::clone(column),
+    }
+}
+
+/// Which of the columns `key` of an input say on which worker a key is, as places within `key`: those by which the input's
+/// rows were divided, or all of them.
+pub(crate) fn placed_by(input: &Properties, key: &[usize]) -> Vec<usize> {
+    let all = || (0..key.len()).collect();
+    match &input.distribution {
+        Distribution::Hash(columns) => {
+            columns.iter().map(|c| key.iter().position(|k| k == c)).collect::<Option<_>>().unwrap_or_else(all)
+        }
+        Distribution::Any | Distribution::Single => all(),
     }
 }

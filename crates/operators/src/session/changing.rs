@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, UInt32Array};
+use arrow::array::{Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::row::{OwnedRow, RowConverter, SortField};
@@ -287,9 +287,9 @@ impl Changing {
     pub(super) fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
         let width = self.table.types().len();
         for table in deltas.iter().flatten() {
-            let keys: Vec<ArrayRef> = table.upserts.columns()[..width].to_vec();
+            let placed = self.shape.placement.iter().map(|c| Arc::clone(table.upserts.column(*c)));
             let (mut hashes, mut ids) = (Vec::new(), Vec::new());
-            hash_columns(&keys, table.upserts.num_rows(), &mut hashes)?;
+            hash_columns(&placed.collect::<Vec<_>>(), table.upserts.num_rows(), &mut hashes)?;
             let kept = kept_rows(&hashes, keep);
             let keys = arrow::compute::filter_record_batch(&table.upserts, &kept)?.columns()[..width].to_vec();
             hash_columns(&keys, kept.true_count(), &mut hashes)?;

@@ -16,6 +16,7 @@ use thalweg_core::{DeltaBatch, EpochHeader, Error, Result};
 use thalweg_plan::{AggregateCall, Bound, Properties};
 
 use crate::accumulators::Calls;
+use crate::keys::placed_by;
 use crate::operator::{Operator, Output, StateTable};
 use changing::Changing;
 use open::Open;
@@ -38,6 +39,8 @@ enum Kept {
 pub(crate) struct Shape {
     /// Key columns of the input.
     keys: Vec<usize>,
+    /// The places among the keys that say on which worker a key is.
+    placement: Vec<usize>,
     time: usize,
     gap: i64,
     bound: Option<Bound>,
@@ -70,7 +73,8 @@ impl Session {
             return Err(Error::invalid(format!("the gap of a session must be positive, not {gap} us")));
         }
         let types: Vec<DataType> = keys.iter().map(|c| schema.field(*c).data_type().clone()).collect();
-        let shape = Shape { keys, time, gap, bound, emit_on_close, output };
+        let placement = placed_by(input, &keys);
+        let shape = Shape { keys, placement, time, gap, bound, emit_on_close, output };
         let compiled = Calls::new(schema, input.append_only, &calls)?;
         let kept = if input.append_only && compiled.only_cells() {
             Kept::Open(Box::new(Open::new(shape, &types, compiled)?))

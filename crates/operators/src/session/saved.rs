@@ -76,7 +76,8 @@ impl Open {
     fn restore_sessions(&mut self, upserts: &RecordBatch, keep: &dyn Fn(u8) -> bool) -> Result<()> {
         let width = self.table.types().len();
         let (mut hashes, mut ids) = (Vec::new(), Vec::new());
-        hash_columns(&upserts.columns()[..width], upserts.num_rows(), &mut hashes)?;
+        let placed: Vec<ArrayRef> = self.shape.placement.iter().map(|c| Arc::clone(upserts.column(*c))).collect();
+        hash_columns(&placed, upserts.num_rows(), &mut hashes)?;
         let upserts = filter_record_batch(upserts, &kept_rows(&hashes, keep))?;
         let keys: &[ArrayRef] = &upserts.columns()[..width];
         hash_columns(keys, upserts.num_rows(), &mut hashes)?;

@@ -88,6 +88,8 @@ pub(super) struct Place {
     pub tap: Rc<RefCell<Tap>>,
     pub stats: Arc<RunStats>,
     pub sink: usize,
+    /// The columns that say on which worker a row is.
+    pub placement: Vec<usize>,
 }
 
 pub(super) struct Publish {
@@ -195,7 +197,7 @@ impl Operator for Publish {
 
     fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
         let relation = Arc::clone(&self.place.relation);
-        let placement = relation.key.clone().unwrap_or_else(|| (0..relation.schema.fields().len()).collect());
+        let placement = self.place.placement.clone();
         let saved = deltas.iter().flatten().filter(|t| t.name == ROWS);
         let saved = saved.map(|table| kept(&without_weights(&relation.schema, &table.upserts)?, &placement, keep));
         let standing = self.net(&saved.collect::<Result<Vec<_>>>()?)?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use thalweg_core::{Epoch, EpochHeader, Error, Result, Watermark};
 use thalweg_operators::{Operator, WorkerInfo};
+use thalweg_plan::Distribution;
 use timely::worker::Worker as Timely;
 
 use super::Shared;
@@ -182,7 +183,12 @@ impl<'a> Worker<'a> {
             JobOutput::Relation(relation) => {
                 let tap = Rc::clone(self.taps.entry(relation.id).or_insert_with(|| Tap::new(start)));
                 let (relation, readable) = (Arc::clone(relation), Arc::clone(&self.shared.readable));
-                let place = Place { relation, readable, worker: self.index, tap, stats, sink };
+                let plan = &job.spec.plan;
+                let placement = match &plan.node(plan.sinks[sink].input).properties.distribution {
+                    Distribution::Hash(columns) => columns.clone(),
+                    Distribution::Any | Distribution::Single => (0..relation.schema.fields().len()).collect(),
+                };
+                let place = Place { relation, readable, worker: self.index, tap, stats, sink, placement };
                 Box::new(Publish::new(place, start, job.spec.durable.is_some()))
             }
         })
