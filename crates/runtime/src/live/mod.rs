@@ -30,7 +30,7 @@ use thalweg_core::{DeadLetter, Epoch, Error, Result, Source};
 use timely::WorkerConfig;
 use timely::communication::Config as Communication;
 
-pub use changes::{ChangeLog, Followed};
+pub use changes::{Begin, ChangeLog, Changed, Followed};
 pub use indexes::Indexed;
 pub use job::{Job, JobId, JobInput, JobOutput, JobSpec, JobState, OpenSink};
 pub use push::{Full, PushQueue, QUEUE_BYTES};

@@ -143,7 +143,7 @@ impl Operator for Publish {
                 version
             }
         };
-        relation.changes.record(*worker, header.epoch, &deltas);
+        relation.changes.record(*worker, header, &deltas);
         tap.borrow_mut().complete(header.epoch.0, &deltas, &version);
         self.version = Some(version);
         Ok(())

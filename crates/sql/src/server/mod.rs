@@ -23,6 +23,7 @@ mod query;
 mod role;
 mod scope;
 mod statement;
+mod subscription;
 mod writes;
 
 pub use crate::types::type_name;
@@ -43,6 +44,7 @@ pub use query::{Query, QueryRows};
 pub use role::RoleOption;
 pub use scope::{Extra, Scope};
 pub use statement::{AlterAction, ObjectClass, Statement, StatementKind, parse};
+pub use subscription::{Since, SubscriptionStatement};
 pub use writes::{ConflictAction, WritePlan, Written};
 
 /// What sqlparser reads, for those who look into [`StatementKind::Sql`].

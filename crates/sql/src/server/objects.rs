@@ -103,6 +103,8 @@ pub enum Kind {
     Sink,
     /// A way to find rows.
     Index(Index),
+    /// Changes of a relation that are kept for cursors, and for how long.
+    Subscription(std::time::Duration),
 }
 
 /// A declared table or source.
@@ -185,6 +187,7 @@ impl Object {
             Kind::MaterializedView(_) => "materialized view",
             Kind::Sink => "sink",
             Kind::Index(_) => "index",
+            Kind::Subscription(_) => "subscription",
         }
     }
 

@@ -12,6 +12,7 @@ use thalweg_core::{Options, SqlError, SqlState};
 use super::copy::{CopyDirection, CopySide};
 use super::names::ObjectName;
 use super::role::RoleOption;
+use super::subscription::{SubscriptionStatement, subscription};
 use crate::Problem;
 use crate::parse::{
     Clauses, expect_word, is_word, normalized, parse_create, parse_options, parser, qualified,
@@ -42,6 +43,7 @@ pub enum ObjectClass {
     MaterializedView,
     Sink,
     Index,
+    Subscription,
     Schema,
     Database,
     User,
@@ -110,6 +112,7 @@ pub enum StatementKind {
     Wait,
     Refresh(ObjectName),
     Subscribe(Box<ast::Query>),
+    Subscription(SubscriptionStatement),
     Cancel(Vec<u64>),
     /// As PostgreSQL has it.
     Sql(Box<ast::Statement>),
@@ -229,6 +232,9 @@ fn create(dialect: &PostgreSqlDialect, tokens: &[TokenWithSpan]) -> Parsed<State
 }
 
 fn other(p: &mut Parser, dialect: &PostgreSqlDialect, words: &[TokenWithSpan]) -> Parsed<StatementKind> {
+    if let Some(statement) = subscription(p)? {
+        return Ok(StatementKind::Subscription(statement));
+    }
     if take_word(p, "FLUSH") {
         return Ok(StatementKind::Flush);
     }
@@ -341,13 +347,14 @@ fn show(p: &mut Parser) -> Parsed<StatementKind> {
 }
 
 fn class(p: &mut Parser) -> Option<ObjectClass> {
-    let words: [(&[&str], ObjectClass); 10] = [
+    let words: [(&[&str], ObjectClass); 11] = [
         (&["MATERIALIZED", "VIEW"], ObjectClass::MaterializedView),
         (&["TABLE"], ObjectClass::Table),
         (&["SOURCE"], ObjectClass::Source),
         (&["VIEW"], ObjectClass::View),
         (&["SINK"], ObjectClass::Sink),
         (&["INDEX"], ObjectClass::Index),
+        (&["SUBSCRIPTION"], ObjectClass::Subscription),
         (&["SCHEMA"], ObjectClass::Schema),
         (&["DATABASE"], ObjectClass::Database),
         (&["USER"], ObjectClass::User),

@@ -184,6 +184,7 @@ fn apply(session: &mut Session, statement: &Statement) -> Result<Made, SqlError>
             create_role(session, &mut objects, name, *if_not_exists, options)?
         }
         StatementKind::AlterRole { name, options } => alter_role(session, &mut objects, name, options)?,
+        StatementKind::Subscription(of) => super::cursors::create(session, &mut objects, statement, of)?,
         StatementKind::Sql(sql) => sql_statement(session, &mut objects, sql)?,
         _ => return Err(SqlError::new(SqlState::INTERNAL_ERROR, "not a statement of the catalog")),
     };
@@ -194,7 +195,7 @@ fn apply(session: &mut Session, statement: &Statement) -> Result<Made, SqlError>
 }
 
 /// The schema that something new goes into.
-fn home(session: &Session, objects: &Objects, name: &ObjectName) -> Result<String, SqlError> {
+pub(super) fn home(session: &Session, objects: &Objects, name: &ObjectName) -> Result<String, SqlError> {
     let schema = match &name.schema {
         Some(schema) => objects.schema(schema).ok_or_else(|| no_schema(schema))?,
         None => {
@@ -351,6 +352,7 @@ pub(super) fn class_of(object: &Object) -> ObjectClass {
         Kind::MaterializedView(_) => ObjectClass::MaterializedView,
         Kind::Sink => ObjectClass::Sink,
         Kind::Index(_) => ObjectClass::Index,
+        Kind::Subscription(_) => ObjectClass::Subscription,
     }
 }
 
@@ -362,6 +364,7 @@ pub(super) fn tag_of(class: ObjectClass) -> &'static str {
         ObjectClass::MaterializedView => "MATERIALIZED VIEW",
         ObjectClass::Sink => "SINK",
         ObjectClass::Index => "INDEX",
+        ObjectClass::Subscription => "SUBSCRIPTION",
         ObjectClass::Schema => "SCHEMA",
         ObjectClass::Database => "DATABASE",
         ObjectClass::User => "ROLE",

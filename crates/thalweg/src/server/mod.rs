@@ -5,6 +5,7 @@
 //! or a query over the relations at one pinned epoch ([`read`]). It must not know protocols.
 
 mod backend;
+mod cursors;
 mod ddl;
 mod drops;
 mod indexes;

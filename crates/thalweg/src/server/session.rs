@@ -20,7 +20,7 @@ use super::read::Pinned;
 use super::settings::Settings;
 use super::transaction::Transaction;
 use super::users::Registered;
-use super::{Server, ddl, show, subscribe, system, transaction, users, writes};
+use super::{Server, cursors, ddl, show, subscribe, system, transaction, users, writes};
 
 /// Prepared statements (`PREPARE`) and cursors of a session at most.
 const MAX_NAMED: usize = 10_000;
@@ -37,6 +37,7 @@ pub struct Session {
     pub(crate) transaction: Transaction,
     pub(crate) prepared: HashMap<String, (Statement, Vec<ast::DataType>)>,
     pub(crate) cursors: HashMap<String, transaction::Cursor>,
+    pub(crate) followers: HashMap<String, cursors::Follower>,
     pub(crate) notices: Vec<SqlError>,
     /// Look-ups that were planned already, by their statement, for the catalog as it was then.
     points: HashMap<usize, (Arc<Objects>, Arc<StatementKind>, Option<Arc<PointQuery>>)>,
@@ -60,6 +61,7 @@ impl Session {
             transaction: Transaction::default(),
             prepared: HashMap::new(),
             cursors: HashMap::new(),
+            followers: HashMap::new(),
             notices: Vec::new(),
             points: HashMap::new(),
             copying: None,
@@ -164,6 +166,7 @@ impl Session {
             }
             StatementKind::Cancel(jobs) => show::cancel_jobs(self, jobs).await,
             StatementKind::Subscribe(query) => subscribe::rows(self, query).await,
+            StatementKind::Subscription(of) => cursors::run(self, statement, of).await,
             StatementKind::Sql(sql) => self.sql(statement, sql, values).await,
         }
     }
@@ -210,6 +213,7 @@ impl Session {
             Sql::Discard { .. } => {
                 self.prepared.clear();
                 self.cursors.clear();
+                self.followers.clear();
                 self.settings.reset_all();
                 Ok(Answer::Done("DISCARD ALL".to_owned()))
             }
@@ -538,7 +542,8 @@ impl thalweg_serve::backend::Session for Session {
     }
 
     fn cursor(&self, name: &str) -> Option<SchemaRef> {
-        self.cursors.get(name).map(|c| Arc::clone(&c.schema))
+        let follower = self.followers.get(name).map(|f| f.schema());
+        self.cursors.get(name).map(|c| Arc::clone(&c.schema)).or(follower)
     }
 
     fn status(&self) -> TransactionStatus {

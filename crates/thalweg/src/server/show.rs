@@ -9,7 +9,9 @@ use futures_util::{TryStreamExt, stream};
 use thalweg_core::{SqlError, SqlState};
 use thalweg_runtime::live::JobState;
 use thalweg_serve::backend::{Answer, Description};
-use thalweg_sql::server::{Extra, Kind, Object, ObjectName, Objects, Statement, StatementKind, ast, quoted};
+use thalweg_sql::server::{
+    Extra, Kind, Object, ObjectName, Objects, Statement, StatementKind, SubscriptionStatement, ast, quoted,
+};
 
 use super::read::Pinned;
 use super::session::Session;
@@ -74,6 +76,17 @@ pub(crate) fn show(
         "views" => listed(&|o| matches!(o.kind, Kind::View)),
         "materialized views" => listed(&|o| matches!(o.kind, Kind::MaterializedView(_))),
         "sinks" => listed(&|o| matches!(o.kind, Kind::Sink)),
+        "subscriptions" => listed(&|o| matches!(o.kind, Kind::Subscription(_))),
+        "cursors" => {
+            let mut names: Vec<&str> = session.cursors.keys().map(String::as_str).collect();
+            names.sort_unstable();
+            table(&["Name"], names.into_iter().map(|n| cells([n])).collect(), "SHOW")
+        }
+        "subscription cursors" => {
+            let mut rows: Vec<_> = session.followers.iter().collect();
+            rows.sort_unstable_by_key(|(name, _)| name.as_str());
+            table(&["Name", "Subscription"], rows.into_iter().map(|(n, f)| cells([n, &f.of])).collect(), "SHOW")
+        }
         "schemas" => {
             let names = objects.schemas().map(|s| s.name.as_str()).filter(|n| matches(n, like));
             table(&["Name"], names.map(|n| cells([n])).collect(), "SHOW")
@@ -123,14 +136,7 @@ pub(crate) fn show(
             let rows = session.settings.all().into_iter().filter(|(n, _)| matches(n, like));
             table(&["name", "setting", "description"], rows.map(|(n, v)| cells([&n, &v, ""])).collect(), "SHOW")
         }
-        "connections"
-        | "secrets"
-        | "functions"
-        | "subscriptions"
-        | "cursors"
-        | "subscription cursors"
-        | "cluster"
-        | "internal tables" => table(&["Name"], Vec::new(), "SHOW"),
+        "connections" | "secrets" | "functions" | "cluster" | "internal tables" => table(&["Name"], Vec::new(), "SHOW"),
         setting => show_setting(session, setting),
     }
 }
@@ -335,6 +341,9 @@ pub(crate) async fn described(
         StatementKind::Explain { .. } => of_answer(table(&["QUERY PLAN"], Vec::new(), "EXPLAIN")?),
         StatementKind::Cancel(_) => of_answer(table(&["Id"], Vec::new(), "CANCEL JOBS")?),
         StatementKind::Subscribe(query) => Some(super::subscribe::columns(session, query)?),
+        StatementKind::Subscription(SubscriptionStatement::Fetch { name, .. }) => {
+            Some(super::cursors::columns(session, name)?)
+        }
         StatementKind::Sql(sql) => match sql.as_ref() {
             ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
                 let plan = writes::planned(session, sql, given)?;
@@ -367,7 +376,10 @@ pub(crate) async fn described(
                         format!("cursor {} does not exist", quoted(&name.value)),
                     )
                 };
-                Some(Arc::clone(&session.cursors.get(&name.value).ok_or_else(unknown)?.schema))
+                match session.followers.get(&name.value) {
+                    Some(follower) => Some(follower.schema()),
+                    None => Some(Arc::clone(&session.cursors.get(&name.value).ok_or_else(unknown)?.schema)),
+                }
             }
             ast::Statement::Execute { name: Some(name), .. } => {
                 let name = ObjectName::of(name).name;

@@ -85,7 +85,7 @@ fn picture(session: &Session, objects: &Objects) -> Picture {
         schemas: schemas
             .map(|s| system::Schema { oid: oid(s.oid), name: s.name.clone(), owner: oid(s.owner) })
             .collect(),
-        relations: objects.all().map(|o| relation(session, objects, o)).collect(),
+        relations: objects.all().filter_map(|o| relation(session, objects, o)).collect(),
         users: users.collect(),
         settings: session
             .settings
@@ -119,7 +119,8 @@ fn picture(session: &Session, objects: &Objects) -> Picture {
     }
 }
 
-fn relation(session: &Session, objects: &Objects, object: &Object) -> system::Relation {
+/// `object` as PostgreSQL lists relations; a subscription is none.
+fn relation(session: &Session, objects: &Objects, object: &Object) -> Option<system::Relation> {
     let kind = match &object.kind {
         Kind::Table(_) => system::Kind::Table,
         Kind::Source(_) => system::Kind::Source,
@@ -127,6 +128,7 @@ fn relation(session: &Session, objects: &Objects, object: &Object) -> system::Re
         Kind::MaterializedView(_) => system::Kind::MaterializedView,
         Kind::Sink => system::Kind::Sink,
         Kind::Index(_) => system::Kind::Index,
+        Kind::Subscription(_) => return None,
     };
     let (primary_key, connector, texts) = match &object.kind {
         Kind::Table(s) | Kind::Source(s) => {
@@ -165,7 +167,7 @@ fn relation(session: &Session, objects: &Objects, object: &Object) -> system::Re
         let parts = r.relations.first()?.at(session.server.engine.epoch());
         Some(parts.iter().map(|p| p.num_rows() as u64).sum())
     });
-    system::Relation {
+    Some(system::Relation {
         oid: oid(object.oid),
         schema: schema.map_or(system::PUBLIC_SCHEMA, |s| oid(s.oid)),
         name: object.name.clone(),
@@ -179,5 +181,5 @@ fn relation(session: &Session, objects: &Objects, object: &Object) -> system::Re
         index,
         privileges: privileges.collect(),
         connector,
-    }
+    })
 }

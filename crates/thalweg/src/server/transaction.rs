@@ -2,6 +2,7 @@
 //! back until COMMIT, so they are not seen before. It must not know tables.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
@@ -180,9 +181,15 @@ pub(crate) async fn run(session: &mut Session, sql: &ast::Statement, values: &[A
         Sql::Fetch { name, direction, .. } => fetch(session, &name.value, direction).await,
         Sql::Close { cursor } => {
             match cursor {
-                ast::CloseCursor::All => session.cursors.clear(),
+                ast::CloseCursor::All => {
+                    session.cursors.clear();
+                    session.followers.clear();
+                }
                 ast::CloseCursor::Specific { name } => {
-                    session.cursors.remove(&name.value).ok_or_else(|| no_cursor(&name.value))?;
+                    let follower = session.followers.remove(&name.value).is_some();
+                    if session.cursors.remove(&name.value).is_none() && !follower {
+                        return Err(no_cursor(&name.value));
+                    }
                 }
             }
             done("CLOSE CURSOR")
@@ -211,7 +218,7 @@ fn no_block(what: &str) -> SqlError {
     SqlError::new(SqlState::NO_ACTIVE_TRANSACTION, format!("{what} can only be used in transaction blocks"))
 }
 
-fn no_cursor(name: &str) -> SqlError {
+pub(super) fn no_cursor(name: &str) -> SqlError {
     SqlError::new(SqlState::INVALID_CURSOR_NAME, format!("cursor \"{name}\" does not exist"))
 }
 
@@ -224,7 +231,7 @@ async fn declare(session: &mut Session, stmts: &[ast::Declare], values: &[ArrayR
     if session.transaction.block.is_none() && !hold {
         return Err(no_block("DECLARE CURSOR"));
     }
-    if session.cursors.contains_key(&name) {
+    if session.cursors.contains_key(&name) || session.followers.contains_key(&name) {
         return Err(SqlError::new(SqlState::DUPLICATE_CURSOR, format!("cursor \"{name}\" already exists")));
     }
     full(session.cursors.len())?;
@@ -251,6 +258,9 @@ async fn fetch(session: &mut Session, name: &str, direction: &ast::FetchDirectio
             return Err(SqlError::new(SqlState::NOT_IN_PREREQUISITE_STATE, "cursor can only scan forward").hint(hint));
         }
     };
+    if session.followers.contains_key(name) {
+        return super::cursors::fetch(session, name, count.unwrap_or(usize::MAX), Duration::ZERO).await;
+    }
     let cursor = session.cursors.get(name).ok_or_else(|| no_cursor(name))?;
     let (schema, rows) = (Arc::clone(&cursor.schema), Arc::clone(&cursor.rows));
     let fetched = stream::unfold((rows, count.unwrap_or(usize::MAX)), |(rows, wanted)| async move {
