@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Black-box checks of `thalweg serve`: who may do what, and what readers, subscribers and strangers can make it do.
-# THALWEG names the binary; arguments name checks (auth grant ledger query storm subscribe), otherwise all of them run.
+# THALWEG names the binary; arguments name checks (auth cursor grant ledger query storm subscribe), otherwise all of them run.
 # Lengths: LEDGER_SECONDS, GARBAGE_SECONDS, IDLE_CONNECTIONS, SLOWLORIS_PEERS, SUBSCRIBE_SECONDS.
 set -u
 cd "$(dirname "$0")/../.."
@@ -11,7 +11,7 @@ if ! cmp -s tests/server/requirements.txt "$venv/.ready"; then
     cp tests/server/requirements.txt "$venv/.ready" || exit 1
 fi
 checks=("$@")
-[ ${#checks[@]} -gt 0 ] || checks=(auth grant ledger query storm subscribe)
+[ ${#checks[@]} -gt 0 ] || checks=(auth cursor grant ledger query storm subscribe)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 broken=0

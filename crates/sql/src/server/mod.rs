@@ -12,12 +12,14 @@ mod copy;
 mod database;
 mod errors;
 mod index_scan;
+mod integers;
 mod jobs;
 mod lookup;
 mod memory;
 mod names;
 mod objects;
 mod parameters;
+mod place;
 mod point;
 mod query;
 mod role;
@@ -39,6 +41,7 @@ pub use objects::{
     EVERYONE, Index, Kind, Object, Objects, Oid, PUBLIC, Privilege, ROOT, Schema, SourceObject, User, no_schema,
 };
 pub use parameters::{scalars, typed_values};
+pub use place::placed;
 pub use point::PointQuery;
 pub use query::{Query, QueryRows};
 pub use role::RoleOption;

@@ -31,6 +31,8 @@ pub struct Statement {
     pub kind: Arc<StatementKind>,
     /// As it was written, without the semicolon.
     pub text: Arc<str>,
+    /// The text that it stood in, to which places in it refer.
+    pub whole: Arc<str>,
 }
 
 /// A class of objects in SHOW, DROP, ALTER and COMMENT.
@@ -129,6 +131,7 @@ pub fn parse(text: &str) -> Result<Vec<Statement>, SqlError> {
         let place = position(text, e.location.line, e.location.column).filter(|_| !secret);
         SqlError { position: place, ..SqlError::new(SqlState::SYNTAX_ERROR, e.message) }
     })?;
+    let whole: Arc<str> = text.into();
     let mut statements = Vec::new();
     for tokens in tokens.split(|t| t.token == Token::SemiColon) {
         let solid = |t: &&TokenWithSpan| !matches!(t.token, Token::Whitespace(_) | Token::EOF);
@@ -136,7 +139,11 @@ pub fn parse(text: &str) -> Result<Vec<Statement>, SqlError> {
         let words: Vec<TokenWithSpan> = tokens.iter().filter(solid).cloned().collect();
         let kind = one(&dialect, tokens, &words).map_err(|e| syntax_error(&e, text, first))?;
         let (from, to) = (offset(text, first.span.start), offset(text, last.span.end));
-        statements.push(Statement { kind: Arc::new(kind), text: text.get(from..to).unwrap_or(text).into() });
+        statements.push(Statement {
+            kind: Arc::new(kind),
+            text: text.get(from..to).unwrap_or(text).into(),
+            whole: Arc::clone(&whole),
+        });
         if statements.len() > MAX_STATEMENTS {
             let message = format!("more than {MAX_STATEMENTS} statements in one text");
             return Err(SqlError::new(SqlState::PROGRAM_LIMIT, message));
@@ -172,7 +179,7 @@ fn offset(text: &str, at: datafusion::sql::sqlparser::tokenizer::Location) -> us
 }
 
 /// Characters from 1.
-fn position(text: &str, line: u64, column: u64) -> Option<u32> {
+pub(super) fn position(text: &str, line: u64, column: u64) -> Option<u32> {
     if line == 0 {
         return None;
     }
@@ -427,7 +434,10 @@ fn explain(p: &mut Parser, dialect: &PostgreSqlDialect, words: &[TokenWithSpan])
     let rest: Vec<TokenWithSpan> = words[words.len() - remaining(p)..].to_vec();
     let kind = one(dialect, &rest, &rest)?;
     while p.next_token().token != Token::EOF {}
-    Ok(StatementKind::Explain { analyze, of: Box::new(Statement { kind: Arc::new(kind), text: "".into() }) })
+    Ok(StatementKind::Explain {
+        analyze,
+        of: Box::new(Statement { kind: Arc::new(kind), text: "".into(), whole: "".into() }),
+    })
 }
 
 /// Tokens that the parser has not taken.

@@ -12,7 +12,7 @@ use thalweg_serve::backend::{
     Answer, Description, IngestError, IngestTarget, Ingested, Login, RowStream, Subscription, TransactionStatus,
 };
 use thalweg_sql::server::{
-    Object, Objects, Oid, PointQuery, Privilege, Scope, Statement, StatementKind, User, ast, parse,
+    Object, Objects, Oid, PointQuery, Privilege, Scope, Statement, StatementKind, User, ast, parse, placed,
 };
 use thalweg_sql::system::{SystemQuery, concerns};
 
@@ -105,6 +105,11 @@ impl Session {
             extra: &extra,
             may_read: &may_read,
         })
+    }
+
+    /// Whether statements may write: as the transaction says, or else as the session does.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.transaction.read_only().unwrap_or_else(|| self.settings.is_on("default_transaction_read_only"))
     }
 
     /// Bytes of memory that a query of this session may use.
@@ -472,7 +477,7 @@ impl thalweg_serve::backend::Session for Session {
     }
 
     async fn describe(&mut self, statement: &Statement, given: &[Option<DataType>]) -> Result<Description, SqlError> {
-        show::described(self, statement, given).await
+        show::described(self, statement, given).await.map_err(|error| placed(error, statement))
     }
 
     async fn execute(&mut self, statement: &Statement, values: &[ArrayRef]) -> Result<Answer, SqlError> {
@@ -481,6 +486,12 @@ impl thalweg_serve::backend::Session for Session {
             return Err(SqlError::new(SqlState::FAILED_TRANSACTION, message));
         }
         self.user(&self.objects())?;
+        if self.is_read_only() && transaction::writes(statement) {
+            let words = if statement.text.get(..6).is_some_and(|w| w.eq_ignore_ascii_case("create")) { 2 } else { 1 };
+            let what: Vec<String> = statement.text.split_whitespace().take(words).map(str::to_uppercase).collect();
+            let message = format!("cannot execute {} in a read-only transaction", what.join(" "));
+            return Err(SqlError::new(SqlState::READ_ONLY_TRANSACTION, message));
+        }
         self.login.cancel.arm();
         let timeout = self.settings.millis("statement_timeout").map(Duration::from_millis);
         let deadline = timeout.map(|t| tokio::time::Instant::now() + t);
@@ -493,7 +504,8 @@ impl thalweg_serve::backend::Session for Session {
                 () = until(deadline) => Err(timed_out()),
                 answer = run => answer,
             }
-        }?;
+        };
+        let answer = answer.map_err(|error| placed(error, statement))?;
         Ok(match answer {
             Answer::Rows { schema, rows, tag } => Answer::Rows { schema, rows: self.guarded(rows, deadline), tag },
             Answer::CopyOut { schema, rows, layout } => {

@@ -147,7 +147,15 @@ fn show_setting(session: &Session, setting: &str) -> Result<Answer, SqlError> {
         "time zone" => "timezone",
         other => other,
     };
-    match session.settings.get(name) {
+    let value = match name {
+        "transaction_read_only" => Some(if session.is_read_only() { "on" } else { "off" }.to_owned()),
+        "transaction_isolation" => {
+            let of_block = session.transaction.isolation().map(str::to_owned);
+            of_block.or_else(|| session.settings.get("default_transaction_isolation"))
+        }
+        name => session.settings.get(name),
+    };
+    match value {
         Some(value) => {
             let shown = if name == "timezone" { "TimeZone" } else { name };
             table(&[shown], vec![cells([&value])], "SHOW")
@@ -208,7 +216,21 @@ pub(crate) fn set(session: &mut Session, set: &ast::Set) -> Result<Answer, SqlEr
         ast::Set::SetNames { charset_name, .. } => session.settings.set("client_encoding", &charset_name.value)?,
         ast::Set::SetNamesDefault {} => session.settings.reset("client_encoding"),
         // One level of isolation, and nothing that a transaction could defer.
-        ast::Set::SetTransaction { .. } => {}
+        ast::Set::SetTransaction { modes, session: false, .. } => session.transaction.set(modes),
+        ast::Set::SetTransaction { modes, .. } => {
+            for mode in modes {
+                let (name, value) = match mode {
+                    ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadOnly) => {
+                        ("default_transaction_read_only", "on".to_owned())
+                    }
+                    ast::TransactionMode::AccessMode(_) => ("default_transaction_read_only", "off".to_owned()),
+                    ast::TransactionMode::IsolationLevel(level) => {
+                        ("default_transaction_isolation", level.to_string().to_lowercase())
+                    }
+                };
+                session.settings.set(name, &value)?;
+            }
+        }
         ast::Set::SetRole { role_name, .. } => {
             let wanted = role_name.as_ref().map(|r| r.value.clone());
             if wanted.as_ref().is_some_and(|r| *r != session.login.user) {

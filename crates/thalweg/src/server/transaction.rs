@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use futures_util::{StreamExt, stream};
 use thalweg_core::{SqlError, SqlState};
 use thalweg_serve::backend::{Answer, RowStream, TransactionStatus};
-use thalweg_sql::server::{Oid, Statement, StatementKind, ast};
+use thalweg_sql::server::{CopyDirection, Oid, Statement, StatementKind, SubscriptionStatement, ast};
 use tokio::sync::Mutex;
 
 use super::read::Pinned;
@@ -34,6 +34,22 @@ struct Block {
     pending: Vec<(Oid, RecordBatch)>,
     bytes: usize,
     savepoints: Vec<(String, usize)>,
+    /// What BEGIN or SET TRANSACTION said of it.
+    read_only: Option<bool>,
+    isolation: Option<String>,
+}
+
+impl Block {
+    fn set(&mut self, modes: &[ast::TransactionMode]) {
+        for mode in modes {
+            match mode {
+                ast::TransactionMode::AccessMode(access) => {
+                    self.read_only = Some(*access == ast::TransactionAccessMode::ReadOnly);
+                }
+                ast::TransactionMode::IsolationLevel(level) => self.isolation = Some(level.to_string().to_lowercase()),
+            }
+        }
+    }
 }
 
 impl Transaction {
@@ -43,6 +59,23 @@ impl Transaction {
             Some(block) if block.implicit => TransactionStatus::Idle,
             Some(block) if block.failed => TransactionStatus::Failed,
             Some(_) => TransactionStatus::InBlock,
+        }
+    }
+
+    /// Whether the block is said to write nothing, if anything was said.
+    pub fn read_only(&self) -> Option<bool> {
+        self.block.as_ref()?.read_only
+    }
+
+    /// The level of isolation that the block asked for; what it gets is one moment for all its reads.
+    pub fn isolation(&self) -> Option<&str> {
+        self.block.as_ref()?.isolation.as_deref()
+    }
+
+    /// SET TRANSACTION: nothing outside a block.
+    pub fn set(&mut self, modes: &[ast::TransactionMode]) {
+        if let Some(block) = self.block.as_mut().filter(|b| !b.implicit) {
+            block.set(modes);
         }
     }
 
@@ -120,6 +153,36 @@ struct Remaining {
     left: Option<RecordBatch>,
 }
 
+/// What changes rows or the catalog: nothing for a transaction that is read only.
+pub(crate) fn writes(statement: &Statement) -> bool {
+    use ast::Statement as Sql;
+    match statement.kind.as_ref() {
+        StatementKind::CreateTable(_)
+        | StatementKind::CreateSource(_)
+        | StatementKind::CreateView(_)
+        | StatementKind::CreateSink(_)
+        | StatementKind::CreateRole { .. }
+        | StatementKind::AlterRole { .. }
+        | StatementKind::Drop { .. }
+        | StatementKind::Alter { .. }
+        | StatementKind::Subscription(SubscriptionStatement::Create { .. })
+        | StatementKind::Copy { direction: CopyDirection::In, .. } => true,
+        StatementKind::Sql(sql) => matches!(
+            sql.as_ref(),
+            Sql::Insert(_)
+                | Sql::Update(_)
+                | Sql::Delete(_)
+                | Sql::Truncate(_)
+                | Sql::CreateSchema { .. }
+                | Sql::CreateIndex(_)
+                | Sql::Grant(_)
+                | Sql::Revoke(_)
+                | Sql::Comment { .. }
+        ),
+        _ => false,
+    }
+}
+
 /// COMMIT and ROLLBACK are taken also when the block has failed.
 pub(crate) fn ends(statement: &Statement) -> bool {
     matches!(
@@ -132,7 +195,7 @@ pub(crate) async fn run(session: &mut Session, sql: &ast::Statement, values: &[A
     use ast::Statement as Sql;
     let done = |tag: &str| Ok(Answer::Done(tag.to_owned()));
     match sql {
-        Sql::StartTransaction { begin, .. } => {
+        Sql::StartTransaction { begin, modes, .. } => {
             if let Some(block) = session.transaction.block.as_mut().filter(|b| b.implicit) {
                 block.implicit = false;
             } else if session.transaction.block.is_some() {
@@ -140,6 +203,7 @@ pub(crate) async fn run(session: &mut Session, sql: &ast::Statement, values: &[A
             } else {
                 session.transaction.block = Some(Block::default());
             }
+            session.transaction.set(modes);
             done(if *begin { "BEGIN" } else { "START TRANSACTION" })
         }
         Sql::Commit { .. } => commit(session).await,
