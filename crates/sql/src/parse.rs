@@ -356,6 +356,15 @@ pub(crate) fn parse_options(p: &mut Parser) -> Result<Vec<(String, OptionValue)>
     }
 }
 
+/// Options none of which is a secret.
+pub(crate) fn parse_plain_options(p: &mut Parser) -> Result<Vec<(String, String)>> {
+    let plain = |(key, value): (String, OptionValue)| match value {
+        OptionValue::Plain(text) => Ok((key, text)),
+        OptionValue::Secret(_) => Err(ParserError::ParserError(format!("option {key} is no secret"))),
+    };
+    parse_options(p)?.into_iter().map(plain).collect()
+}
+
 /// Keys may have dots and hyphens: `fields.id.kind`, `rows-per-second`.
 fn parse_option_key(p: &mut Parser) -> Result<String> {
     let mut key = String::new();

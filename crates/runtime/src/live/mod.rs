@@ -32,7 +32,7 @@ use thalweg_core::{DeadLetter, Epoch, Error, Result, Source};
 use timely::WorkerConfig;
 use timely::communication::Config as Communication;
 
-pub use changes::{ChangeLog, Followed};
+pub use changes::{Begin, ChangeLog, Changed, Followed};
 pub use checkpoint::{Checkpoint, SavedChange};
 pub use indexes::Indexed;
 pub use job::{Durable, Job, JobId, JobInput, JobOutput, JobSpec, JobState, OpenSink};

@@ -178,7 +178,7 @@ impl Operator for Publish {
             unsaved.extend(deltas.iter().cloned());
         }
         let Place { relation, worker, tap, .. } = &self.place;
-        relation.changes.record(*worker, header.epoch, &deltas);
+        relation.changes.record(*worker, header, &deltas);
         tap.borrow_mut().complete(header.epoch.0, &deltas, &version);
         self.version = Some(version);
         Ok(())

@@ -17,6 +17,7 @@ use thalweg_core::{SqlError, SqlState};
 use thalweg_plan::SinkSpec;
 
 use super::errors::sql_error;
+use super::integers::narrowed;
 use super::jobs::{self, JobPlan};
 use super::lookup::ReadTable;
 use super::names::ObjectName;
@@ -87,8 +88,9 @@ impl Database {
             other => other.map_err(|e| sql_error(&e))?,
         };
         let parameters = types(&plan, &known)?;
-        let schema = shown(&presentable(plan.schema().inner()));
         let by_engine = super::by_engine::is_needed(&plan).map_err(|e| sql_error(&e))?;
+        let schema = shown(&presentable(plan.schema().inner()));
+        let schema = if by_engine { schema } else { narrowed(&schema, &plan) };
         Ok(Query { plan, parameters, schema, by_engine, memory_bytes: self.query_memory_bytes() })
     }
 

@@ -12,6 +12,7 @@ mod copy;
 mod database;
 mod errors;
 mod index_scan;
+mod integers;
 mod jobs;
 mod judge;
 mod lookup;
@@ -19,12 +20,14 @@ mod memory;
 mod names;
 mod objects;
 mod parameters;
+mod place;
 mod point;
 mod query;
 mod role;
 mod scope;
 mod secret;
 mod statement;
+mod subscription;
 mod writes;
 
 pub use crate::types::type_name;
@@ -42,12 +45,14 @@ pub use objects::{
     no_schema,
 };
 pub use parameters::{scalars, typed_values};
+pub use place::placed;
 pub use point::PointQuery;
 pub use query::{Query, QueryRows};
 pub use role::RoleOption;
 pub use scope::{Extra, Scope};
 pub use secret::{SecretValue, masked};
 pub use statement::{AlterAction, ObjectClass, Statement, StatementKind, parse};
+pub use subscription::{Since, SubscriptionStatement};
 pub use writes::{ConflictAction, WritePlan, Written};
 
 /// What sqlparser reads, for those who look into [`StatementKind::Sql`].

@@ -107,6 +107,8 @@ pub enum Kind {
     Secret(Secret),
     /// Options that sources and sinks share.
     Connection(Arc<Connection>),
+    /// Changes of a relation that are kept for cursors, and for how long.
+    Subscription(std::time::Duration),
 }
 
 /// `CREATE CONNECTION`.
@@ -210,6 +212,7 @@ impl Object {
             Kind::Index(_) => "index",
             Kind::Secret(_) => "secret",
             Kind::Connection(_) => "connection",
+            Kind::Subscription(_) => "subscription",
         }
     }
 

@@ -18,6 +18,7 @@ use super::contents::Stored;
 use super::database::Database;
 use super::errors::sql_error;
 use super::index_scan::MAX_FOUND;
+use super::integers::cast_exactly;
 use super::lookup::ReadTable;
 use super::objects::Oid;
 use super::parameters::scalars;
@@ -140,7 +141,7 @@ impl PointQuery {
             if cell.data_type() == field.data_type() {
                 return Ok(cell);
             }
-            Ok(arrow::compute::cast(&cell, field.data_type()).map_err(thalweg_core::Error::from)?)
+            cast_exactly(&cell, field.data_type())
         };
         let cells = self.items.iter().zip(self.schema.fields()).map(cell).collect::<Result<Vec<_>, SqlError>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));

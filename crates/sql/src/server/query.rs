@@ -16,6 +16,7 @@ use futures_util::{Stream, StreamExt};
 use thalweg_core::SqlError;
 
 use super::errors::sql_error;
+use super::integers::cast_exactly;
 use super::memory::within;
 use super::parameters::bound;
 use crate::context::Planner;
@@ -149,11 +150,11 @@ fn as_promised(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Sq
             return Ok(Arc::clone(column));
         }
         if let DataType::Duration(_) = column.data_type() {
-            return days_and_time(column);
+            return Ok(days_and_time(column)?);
         }
-        arrow::compute::cast(column, field.data_type()).map_err(thalweg_core::Error::from)
+        cast_exactly(column, field.data_type())
     });
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    let columns = columns.collect::<Result<Vec<_>, SqlError>>()?;
     // A column that the planner thought never null may be null all the same (outer joins, aggregates).
     let fields: Vec<FieldRef> =
         schema.fields().iter().map(|f| Arc::new(f.as_ref().clone().with_nullable(true))).collect();

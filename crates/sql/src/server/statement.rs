@@ -13,6 +13,7 @@ use super::copy::{CopyDirection, CopySide};
 use super::names::ObjectName;
 use super::role::RoleOption;
 use super::secret::{SecretValue, secret_or_connection};
+use super::subscription::{SubscriptionStatement, subscription};
 use crate::Problem;
 use crate::parse::{
     Clauses, expect_word, is_word, normalized, parse_create, parse_options, parser, qualified,
@@ -31,6 +32,8 @@ pub struct Statement {
     pub kind: Arc<StatementKind>,
     /// As it was written, without the semicolon.
     pub text: Arc<str>,
+    /// The text that it stood in, to which places in it refer.
+    pub whole: Arc<str>,
 }
 
 /// A class of objects in SHOW, DROP, ALTER and COMMENT.
@@ -45,6 +48,7 @@ pub enum ObjectClass {
     Index,
     Secret,
     Connection,
+    Subscription,
     Schema,
     Database,
     User,
@@ -132,6 +136,7 @@ pub enum StatementKind {
         selection: Option<ast::Expr>,
     },
     Subscribe(Box<ast::Query>),
+    Subscription(SubscriptionStatement),
     Cancel(Vec<u64>),
     /// As PostgreSQL has it.
     Sql(Box<ast::Statement>),
@@ -148,6 +153,7 @@ pub fn parse(text: &str) -> Result<Vec<Statement>, SqlError> {
         let place = position(text, e.location.line, e.location.column).filter(|_| !secret);
         SqlError { position: place, ..SqlError::new(SqlState::SYNTAX_ERROR, e.message) }
     })?;
+    let whole: Arc<str> = text.into();
     let mut statements = Vec::new();
     for tokens in tokens.split(|t| t.token == Token::SemiColon) {
         let solid = |t: &&TokenWithSpan| !matches!(t.token, Token::Whitespace(_) | Token::EOF);
@@ -155,7 +161,11 @@ pub fn parse(text: &str) -> Result<Vec<Statement>, SqlError> {
         let words: Vec<TokenWithSpan> = tokens.iter().filter(solid).cloned().collect();
         let kind = one(&dialect, tokens, &words).map_err(|e| syntax_error(&e, text, first))?;
         let (from, to) = (offset(text, first.span.start), offset(text, last.span.end));
-        statements.push(Statement { kind: Arc::new(kind), text: text.get(from..to).unwrap_or(text).into() });
+        statements.push(Statement {
+            kind: Arc::new(kind),
+            text: text.get(from..to).unwrap_or(text).into(),
+            whole: Arc::clone(&whole),
+        });
         if statements.len() > MAX_STATEMENTS {
             let message = format!("more than {MAX_STATEMENTS} statements in one text");
             return Err(SqlError::new(SqlState::PROGRAM_LIMIT, message));
@@ -196,7 +206,7 @@ pub(super) fn offset(text: &str, at: datafusion::sql::sqlparser::tokenizer::Loca
 }
 
 /// Characters from 1.
-fn position(text: &str, line: u64, column: u64) -> Option<u32> {
+pub(super) fn position(text: &str, line: u64, column: u64) -> Option<u32> {
     if line == 0 {
         return None;
     }
@@ -284,6 +294,9 @@ fn create(dialect: &PostgreSqlDialect, tokens: &[TokenWithSpan]) -> Parsed<State
 }
 
 fn other(p: &mut Parser, dialect: &PostgreSqlDialect, words: &[TokenWithSpan]) -> Parsed<StatementKind> {
+    if let Some(statement) = subscription(p)? {
+        return Ok(StatementKind::Subscription(statement));
+    }
     if take_word(p, "FLUSH") {
         return Ok(StatementKind::Flush);
     }
@@ -402,7 +415,7 @@ fn show(p: &mut Parser) -> Parsed<StatementKind> {
 }
 
 fn class(p: &mut Parser) -> Option<ObjectClass> {
-    let words: [(&[&str], ObjectClass); 12] = [
+    let words: [(&[&str], ObjectClass); 13] = [
         (&["MATERIALIZED", "VIEW"], ObjectClass::MaterializedView),
         (&["TABLE"], ObjectClass::Table),
         (&["SOURCE"], ObjectClass::Source),
@@ -411,6 +424,7 @@ fn class(p: &mut Parser) -> Option<ObjectClass> {
         (&["INDEX"], ObjectClass::Index),
         (&["SECRET"], ObjectClass::Secret),
         (&["CONNECTION"], ObjectClass::Connection),
+        (&["SUBSCRIPTION"], ObjectClass::Subscription),
         (&["SCHEMA"], ObjectClass::Schema),
         (&["DATABASE"], ObjectClass::Database),
         (&["USER"], ObjectClass::User),
@@ -483,7 +497,10 @@ fn explain(p: &mut Parser, dialect: &PostgreSqlDialect, words: &[TokenWithSpan])
     let rest: Vec<TokenWithSpan> = words[words.len() - remaining(p)..].to_vec();
     let kind = one(dialect, &rest, &rest)?;
     while p.next_token().token != Token::EOF {}
-    Ok(StatementKind::Explain { analyze, of: Box::new(Statement { kind: Arc::new(kind), text: "".into() }) })
+    Ok(StatementKind::Explain {
+        analyze,
+        of: Box::new(Statement { kind: Arc::new(kind), text: "".into(), whole: "".into() }),
+    })
 }
 
 /// Tokens that the parser has not taken.

@@ -144,10 +144,10 @@ impl Connection {
             Some((schema, name)) => ObjectName { schema: Some(schema.to_owned()), name: name.to_owned() },
             None => ObjectName::bare(relation),
         };
-        let text = format!("COPY {name} FROM STDIN");
+        let text: Arc<str> = format!("COPY {name} FROM STDIN").into();
         let side = CopySide::Relation(name, columns);
         let kind = StatementKind::Copy { side, direction: CopyDirection::In, options: Vec::new() };
-        let statement = Statement { kind: Arc::new(kind), text: text.into() };
+        let statement = Statement { kind: Arc::new(kind), text: Arc::clone(&text), whole: text };
         let Answer::CopyIn { schema, .. } = self.session.execute(&statement, &[]).await? else {
             return Err(SqlError::new(SqlState::INTERNAL_ERROR, "COPY does not take rows"));
         };

@@ -96,7 +96,7 @@ pub(super) fn found(
             Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message).hint(hint))
         }
         None if if_exists => {
-            session.notice(format!("{} {name} does not exist, skipping", tag_of(class).to_lowercase()));
+            session.notice(format!("{} \"{}\" does not exist, skipping", tag_of(class).to_lowercase(), name.name));
             Ok(None)
         }
         None => Err(objects.expect(name, &path).expect_err("it was not found above")),

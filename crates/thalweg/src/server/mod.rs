@@ -5,6 +5,8 @@
 //! or a query over the relations at one pinned epoch ([`read`]). It must not know protocols.
 
 mod backend;
+mod create;
+mod cursors;
 mod ddl;
 mod deliveries;
 mod drops;

@@ -76,7 +76,7 @@ pub(super) fn create_connection(
     let schema = home(session, objects, name)?;
     let (mut options, depends) = resolved(session, objects, options)?;
     let connector = options.require("type", "kafka")?;
-    super::ddl::may_connect(session, objects, Some(&connector))?;
+    super::create::may_connect(session, objects, Some(&connector))?;
     let kind = Kind::Connection(Arc::new(Connection { connector, options }));
     let object = new_object(session, objects, schema, &name.name, kind)?;
     objects.put(Object { sql: masked(&statement.text), depends, ..object })?;

@@ -12,7 +12,7 @@ use thalweg_serve::backend::{
     Answer, Description, IngestError, IngestTarget, Ingested, Login, RowStream, Subscription, TransactionStatus,
 };
 use thalweg_sql::server::{
-    Object, Objects, Oid, PointQuery, Privilege, Scope, Statement, StatementKind, User, ast, parse,
+    Object, Objects, Oid, PointQuery, Privilege, Scope, Statement, StatementKind, User, ast, parse, placed,
 };
 use thalweg_sql::system::{SystemQuery, concerns};
 
@@ -20,7 +20,7 @@ use super::read::Pinned;
 use super::settings::Settings;
 use super::transaction::Transaction;
 use super::users::Registered;
-use super::{Server, ddl, show, subscribe, system, transaction, users, writes};
+use super::{Server, cursors, ddl, show, subscribe, system, transaction, users, writes};
 
 /// Prepared statements (`PREPARE`) and cursors of a session at most.
 const MAX_NAMED: usize = 10_000;
@@ -40,6 +40,7 @@ pub struct Session {
     pub(crate) transaction: Transaction,
     pub(crate) prepared: HashMap<String, (Statement, Vec<ast::DataType>)>,
     pub(crate) cursors: HashMap<String, transaction::Cursor>,
+    pub(crate) followers: HashMap<String, cursors::Follower>,
     pub(crate) notices: Vec<SqlError>,
     /// Look-ups that were planned already, by their statement, for the catalog as it was then.
     points: HashMap<usize, Point>,
@@ -64,6 +65,7 @@ impl Session {
             transaction: Transaction::default(),
             prepared: HashMap::new(),
             cursors: HashMap::new(),
+            followers: HashMap::new(),
             notices: Vec::new(),
             points: HashMap::new(),
             copying: None,
@@ -107,6 +109,11 @@ impl Session {
             extra: &extra,
             may_read: &may_read,
         })
+    }
+
+    /// Whether statements may write: as the transaction says, or else as the session does.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.transaction.read_only().unwrap_or_else(|| self.settings.is_on("default_transaction_read_only"))
     }
 
     /// Bytes of memory that a query of this session may use.
@@ -172,6 +179,7 @@ impl Session {
             }
             StatementKind::Cancel(jobs) => show::cancel_jobs(self, jobs).await,
             StatementKind::Subscribe(query) => subscribe::rows(self, query).await,
+            StatementKind::Subscription(of) => cursors::run(self, statement, of).await,
             StatementKind::Sql(sql) => self.sql(statement, sql, values).await,
         }
     }
@@ -218,6 +226,7 @@ impl Session {
             Sql::Discard { .. } => {
                 self.prepared.clear();
                 self.cursors.clear();
+                self.followers.clear();
                 self.settings.reset_all();
                 Ok(Answer::Done("DISCARD ALL".to_owned()))
             }
@@ -476,7 +485,7 @@ impl thalweg_serve::backend::Session for Session {
     }
 
     async fn describe(&mut self, statement: &Statement, given: &[Option<DataType>]) -> Result<Description, SqlError> {
-        show::described(self, statement, given).await
+        show::described(self, statement, given).await.map_err(|error| placed(error, statement))
     }
 
     async fn execute(&mut self, statement: &Statement, values: &[ArrayRef]) -> Result<Answer, SqlError> {
@@ -485,6 +494,12 @@ impl thalweg_serve::backend::Session for Session {
             return Err(SqlError::new(SqlState::FAILED_TRANSACTION, message));
         }
         self.user(&self.objects())?;
+        if self.is_read_only() && transaction::writes(statement) {
+            let words = if statement.text.get(..6).is_some_and(|w| w.eq_ignore_ascii_case("create")) { 2 } else { 1 };
+            let what: Vec<String> = statement.text.split_whitespace().take(words).map(str::to_uppercase).collect();
+            let message = format!("cannot execute {} in a read-only transaction", what.join(" "));
+            return Err(SqlError::new(SqlState::READ_ONLY_TRANSACTION, message));
+        }
         self.login.cancel.arm();
         let timeout = self.settings.millis("statement_timeout").map(Duration::from_millis);
         let deadline = timeout.map(|t| tokio::time::Instant::now() + t);
@@ -497,7 +512,8 @@ impl thalweg_serve::backend::Session for Session {
                 () = until(deadline) => Err(timed_out()),
                 answer = run => answer,
             }
-        }?;
+        };
+        let answer = answer.map_err(|error| placed(error, statement))?;
         Ok(match answer {
             Answer::Rows { schema, rows, tag } => Answer::Rows { schema, rows: self.guarded(rows, deadline), tag },
             Answer::CopyOut { schema, rows, layout } => {
@@ -546,7 +562,8 @@ impl thalweg_serve::backend::Session for Session {
     }
 
     fn cursor(&self, name: &str) -> Option<SchemaRef> {
-        self.cursors.get(name).map(|c| Arc::clone(&c.schema))
+        let follower = self.followers.get(name).map(|f| f.schema());
+        self.cursors.get(name).map(|c| Arc::clone(&c.schema)).or(follower)
     }
 
     fn status(&self) -> TransactionStatus {

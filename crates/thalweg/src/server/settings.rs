@@ -158,8 +158,8 @@ impl Settings {
                 _ => return Err(wrong("on or off")),
             },
             Value::Duration => {
-                duration_millis(value).ok_or_else(|| wrong("milliseconds, or a number with ms, s, min or h"))?;
-                value.to_owned()
+                let millis = duration_millis(value);
+                duration_text(millis.ok_or_else(|| wrong("milliseconds, or a number with ms, s, min, h or d"))?)
             }
             Value::Memory => {
                 let bytes = memory_bytes(value).filter(|bytes| *bytes >= MIN_MEMORY_BYTES);
@@ -244,9 +244,19 @@ fn duration_millis(text: &str) -> Option<u64> {
         "s" => 1_000,
         "min" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return None,
     };
     text[..digits].parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// `millis` in the largest unit that divides them, as PostgreSQL shows durations.
+fn duration_text(millis: u64) -> String {
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"), (1, "ms")];
+    match units.iter().find(|(unit, _)| millis > 0 && millis.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{}{name}", millis / unit),
+        None => "0".to_owned(),
+    }
 }
 
 /// Bytes of `65536` (kB, as in PostgreSQL), `'256MB'`, `'1 GB'`, `'1000B'`.
@@ -280,6 +290,9 @@ mod tests {
         assert_eq!(settings.take_unreported().len(), 3);
         settings.set("statement_timeout", "2 min").expect("a duration");
         assert_eq!(settings.millis("statement_timeout"), Some(120_000));
+        assert_eq!(settings.get("statement_timeout").as_deref(), Some("2min"));
+        settings.set("statement_timeout", "12345").expect("milliseconds");
+        assert_eq!(settings.get("statement_timeout").as_deref(), Some("12345ms"));
         assert_eq!(settings.get("query_memory_limit").as_deref(), Some("1GB"));
         settings.set("query_memory_limit", "262144").expect("kilobytes");
         assert_eq!(settings.get("query_memory_limit").as_deref(), Some("256MB"));

@@ -9,7 +9,9 @@ use futures_util::{TryStreamExt, stream};
 use thalweg_core::{SqlError, SqlState};
 use thalweg_runtime::live::JobState;
 use thalweg_serve::backend::{Answer, Description};
-use thalweg_sql::server::{Extra, Kind, Object, ObjectName, Objects, Statement, StatementKind, ast, quoted};
+use thalweg_sql::server::{
+    Extra, Kind, Object, ObjectName, Objects, Statement, StatementKind, SubscriptionStatement, ast, quoted,
+};
 
 use super::read::Pinned;
 use super::session::Session;
@@ -74,6 +76,17 @@ pub(crate) fn show(
         "views" => listed(&|o| matches!(o.kind, Kind::View)),
         "materialized views" => listed(&|o| matches!(o.kind, Kind::MaterializedView(_))),
         "sinks" => listed(&|o| matches!(o.kind, Kind::Sink)),
+        "subscriptions" => listed(&|o| matches!(o.kind, Kind::Subscription(_))),
+        "cursors" => {
+            let mut names: Vec<&str> = session.cursors.keys().map(String::as_str).collect();
+            names.sort_unstable();
+            table(&["Name"], names.into_iter().map(|n| cells([n])).collect(), "SHOW")
+        }
+        "subscription cursors" => {
+            let mut rows: Vec<_> = session.followers.iter().collect();
+            rows.sort_unstable_by_key(|(name, _)| name.as_str());
+            table(&["Name", "Subscription"], rows.into_iter().map(|(n, f)| cells([n, &f.of])).collect(), "SHOW")
+        }
         "schemas" => {
             let names = objects.schemas().map(|s| s.name.as_str()).filter(|n| matches(n, like));
             table(&["Name"], names.map(|n| cells([n])).collect(), "SHOW")
@@ -132,9 +145,7 @@ pub(crate) fn show(
         }
         "secrets" => listed(&|o| matches!(o.kind, Kind::Secret(_))),
         "connections" => listed(&|o| matches!(o.kind, Kind::Connection(_))),
-        "functions" | "subscriptions" | "cursors" | "subscription cursors" | "cluster" | "internal tables" => {
-            table(&["Name"], Vec::new(), "SHOW")
-        }
+        "functions" | "cluster" | "internal tables" => table(&["Name"], Vec::new(), "SHOW"),
         setting => show_setting(session, setting),
     }
 }
@@ -145,7 +156,15 @@ fn show_setting(session: &Session, setting: &str) -> Result<Answer, SqlError> {
         "time zone" => "timezone",
         other => other,
     };
-    match session.settings.get(name) {
+    let value = match name {
+        "transaction_read_only" => Some(if session.is_read_only() { "on" } else { "off" }.to_owned()),
+        "transaction_isolation" => {
+            let of_block = session.transaction.isolation().map(str::to_owned);
+            of_block.or_else(|| session.settings.get("default_transaction_isolation"))
+        }
+        name => session.settings.get(name),
+    };
+    match value {
         Some(value) => {
             let shown = if name == "timezone" { "TimeZone" } else { name };
             table(&[shown], vec![cells([&value])], "SHOW")
@@ -206,7 +225,21 @@ pub(crate) fn set(session: &mut Session, set: &ast::Set) -> Result<Answer, SqlEr
         ast::Set::SetNames { charset_name, .. } => session.settings.set("client_encoding", &charset_name.value)?,
         ast::Set::SetNamesDefault {} => session.settings.reset("client_encoding"),
         // One level of isolation, and nothing that a transaction could defer.
-        ast::Set::SetTransaction { .. } => {}
+        ast::Set::SetTransaction { modes, session: false, .. } => session.transaction.set(modes),
+        ast::Set::SetTransaction { modes, .. } => {
+            for mode in modes {
+                let (name, value) = match mode {
+                    ast::TransactionMode::AccessMode(ast::TransactionAccessMode::ReadOnly) => {
+                        ("default_transaction_read_only", "on".to_owned())
+                    }
+                    ast::TransactionMode::AccessMode(_) => ("default_transaction_read_only", "off".to_owned()),
+                    ast::TransactionMode::IsolationLevel(level) => {
+                        ("default_transaction_isolation", level.to_string().to_lowercase())
+                    }
+                };
+                session.settings.set(name, &value)?;
+            }
+        }
         ast::Set::SetRole { role_name, .. } => {
             let wanted = role_name.as_ref().map(|r| r.value.clone());
             if wanted.as_ref().is_some_and(|r| *r != session.login.user) {
@@ -339,6 +372,9 @@ pub(crate) async fn described(
         StatementKind::Explain { .. } => of_answer(table(&["QUERY PLAN"], Vec::new(), "EXPLAIN")?),
         StatementKind::Cancel(_) => of_answer(table(&["Id"], Vec::new(), "CANCEL JOBS")?),
         StatementKind::Subscribe(query) => Some(super::subscribe::columns(session, query)?),
+        StatementKind::Subscription(SubscriptionStatement::Fetch { name, .. }) => {
+            Some(super::cursors::columns(session, name)?)
+        }
         StatementKind::Sql(sql) => match sql.as_ref() {
             ast::Statement::Insert(_) | ast::Statement::Update(_) | ast::Statement::Delete(_) => {
                 let plan = writes::planned(session, sql, given)?;
@@ -371,7 +407,10 @@ pub(crate) async fn described(
                         format!("cursor {} does not exist", quoted(&name.value)),
                     )
                 };
-                Some(Arc::clone(&session.cursors.get(&name.value).ok_or_else(unknown)?.schema))
+                match session.followers.get(&name.value) {
+                    Some(follower) => Some(follower.schema()),
+                    None => Some(Arc::clone(&session.cursors.get(&name.value).ok_or_else(unknown)?.schema)),
+                }
             }
             ast::Statement::Execute { name: Some(name), .. } => {
                 let name = ObjectName::of(name).name;

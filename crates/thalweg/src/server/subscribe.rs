@@ -28,20 +28,20 @@ struct Followable {
 
 /// What a subscriber was allowed at the start.
 #[derive(Clone, Default)]
-struct Rights {
+pub(super) struct Rights {
     user: Option<Oid>,
     reads: Vec<Oid>,
 }
 
 impl Rights {
-    fn of(session: &Session, reads: &BTreeSet<Oid>) -> Result<Self, SqlError> {
+    pub(super) fn of(session: &Session, reads: &BTreeSet<Oid>) -> Result<Self, SqlError> {
         let objects = session.objects();
         let user = session.user(&objects)?;
         let may = |oid: &&Oid| objects.get(**oid).is_some_and(|o| objects.may_reach(&user, o, Privilege::Select));
         Ok(Self { user: Some(user.oid), reads: reads.iter().filter(may).copied().collect() })
     }
 
-    fn hold(&self, server: &Server) -> bool {
+    pub(super) fn hold(&self, server: &Server) -> bool {
         let objects = server.objects.load();
         let Some(user) = self.user.and_then(|oid| objects.user_by_oid(oid)) else { return self.user.is_none() };
         let may = |oid: &Oid| objects.get(*oid).is_none_or(|o| objects.may_reach(user, o, Privilege::Select));

@@ -158,6 +158,7 @@ fn relation(session: &Session, objects: &Objects, object: &Object) -> Option<sys
         Kind::MaterializedView(_) => system::Kind::MaterializedView,
         Kind::Sink => system::Kind::Sink,
         Kind::Index(_) => system::Kind::Index,
+        Kind::Subscription(_) => return None,
     };
     let (primary_key, connector, texts) = match &object.kind {
         Kind::Table(s) | Kind::Source(s) => {

@@ -2,13 +2,14 @@
 //! back until COMMIT, so they are not seen before. It must not know tables.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use futures_util::{StreamExt, stream};
 use thalweg_core::{SqlError, SqlState};
 use thalweg_serve::backend::{Answer, RowStream, TransactionStatus};
-use thalweg_sql::server::{Oid, Statement, StatementKind, ast};
+use thalweg_sql::server::{CopyDirection, Oid, Statement, StatementKind, SubscriptionStatement, ast};
 use tokio::sync::Mutex;
 
 use super::read::Pinned;
@@ -33,6 +34,22 @@ struct Block {
     pending: Vec<(Oid, RecordBatch)>,
     bytes: usize,
     savepoints: Vec<(String, usize)>,
+    /// What BEGIN or SET TRANSACTION said of it.
+    read_only: Option<bool>,
+    isolation: Option<String>,
+}
+
+impl Block {
+    fn set(&mut self, modes: &[ast::TransactionMode]) {
+        for mode in modes {
+            match mode {
+                ast::TransactionMode::AccessMode(access) => {
+                    self.read_only = Some(*access == ast::TransactionAccessMode::ReadOnly);
+                }
+                ast::TransactionMode::IsolationLevel(level) => self.isolation = Some(level.to_string().to_lowercase()),
+            }
+        }
+    }
 }
 
 impl Transaction {
@@ -42,6 +59,23 @@ impl Transaction {
             Some(block) if block.implicit => TransactionStatus::Idle,
             Some(block) if block.failed => TransactionStatus::Failed,
             Some(_) => TransactionStatus::InBlock,
+        }
+    }
+
+    /// Whether the block is said to write nothing, if anything was said.
+    pub fn read_only(&self) -> Option<bool> {
+        self.block.as_ref()?.read_only
+    }
+
+    /// The level of isolation that the block asked for; what it gets is one moment for all its reads.
+    pub fn isolation(&self) -> Option<&str> {
+        self.block.as_ref()?.isolation.as_deref()
+    }
+
+    /// SET TRANSACTION: nothing outside a block.
+    pub fn set(&mut self, modes: &[ast::TransactionMode]) {
+        if let Some(block) = self.block.as_mut().filter(|b| !b.implicit) {
+            block.set(modes);
         }
     }
 
@@ -119,6 +153,36 @@ struct Remaining {
     left: Option<RecordBatch>,
 }
 
+/// What changes rows or the catalog: nothing for a transaction that is read only.
+pub(crate) fn writes(statement: &Statement) -> bool {
+    use ast::Statement as Sql;
+    match statement.kind.as_ref() {
+        StatementKind::CreateTable(_)
+        | StatementKind::CreateSource(_)
+        | StatementKind::CreateView(_)
+        | StatementKind::CreateSink(_)
+        | StatementKind::CreateRole { .. }
+        | StatementKind::AlterRole { .. }
+        | StatementKind::Drop { .. }
+        | StatementKind::Alter { .. }
+        | StatementKind::Subscription(SubscriptionStatement::Create { .. })
+        | StatementKind::Copy { direction: CopyDirection::In, .. } => true,
+        StatementKind::Sql(sql) => matches!(
+            sql.as_ref(),
+            Sql::Insert(_)
+                | Sql::Update(_)
+                | Sql::Delete(_)
+                | Sql::Truncate(_)
+                | Sql::CreateSchema { .. }
+                | Sql::CreateIndex(_)
+                | Sql::Grant(_)
+                | Sql::Revoke(_)
+                | Sql::Comment { .. }
+        ),
+        _ => false,
+    }
+}
+
 /// COMMIT and ROLLBACK are taken also when the block has failed.
 pub(crate) fn ends(statement: &Statement) -> bool {
     matches!(
@@ -131,7 +195,7 @@ pub(crate) async fn run(session: &mut Session, sql: &ast::Statement, values: &[A
     use ast::Statement as Sql;
     let done = |tag: &str| Ok(Answer::Done(tag.to_owned()));
     match sql {
-        Sql::StartTransaction { begin, .. } => {
+        Sql::StartTransaction { begin, modes, .. } => {
             if let Some(block) = session.transaction.block.as_mut().filter(|b| b.implicit) {
                 block.implicit = false;
             } else if session.transaction.block.is_some() {
@@ -139,6 +203,7 @@ pub(crate) async fn run(session: &mut Session, sql: &ast::Statement, values: &[A
             } else {
                 session.transaction.block = Some(Block::default());
             }
+            session.transaction.set(modes);
             done(if *begin { "BEGIN" } else { "START TRANSACTION" })
         }
         Sql::Commit { .. } => commit(session).await,
@@ -180,9 +245,15 @@ pub(crate) async fn run(session: &mut Session, sql: &ast::Statement, values: &[A
         Sql::Fetch { name, direction, .. } => fetch(session, &name.value, direction).await,
         Sql::Close { cursor } => {
             match cursor {
-                ast::CloseCursor::All => session.cursors.clear(),
+                ast::CloseCursor::All => {
+                    session.cursors.clear();
+                    session.followers.clear();
+                }
                 ast::CloseCursor::Specific { name } => {
-                    session.cursors.remove(&name.value).ok_or_else(|| no_cursor(&name.value))?;
+                    let follower = session.followers.remove(&name.value).is_some();
+                    if session.cursors.remove(&name.value).is_none() && !follower {
+                        return Err(no_cursor(&name.value));
+                    }
                 }
             }
             done("CLOSE CURSOR")
@@ -211,7 +282,7 @@ fn no_block(what: &str) -> SqlError {
     SqlError::new(SqlState::NO_ACTIVE_TRANSACTION, format!("{what} can only be used in transaction blocks"))
 }
 
-fn no_cursor(name: &str) -> SqlError {
+pub(super) fn no_cursor(name: &str) -> SqlError {
     SqlError::new(SqlState::INVALID_CURSOR_NAME, format!("cursor \"{name}\" does not exist"))
 }
 
@@ -224,7 +295,7 @@ async fn declare(session: &mut Session, stmts: &[ast::Declare], values: &[ArrayR
     if session.transaction.block.is_none() && !hold {
         return Err(no_block("DECLARE CURSOR"));
     }
-    if session.cursors.contains_key(&name) {
+    if session.cursors.contains_key(&name) || session.followers.contains_key(&name) {
         return Err(SqlError::new(SqlState::DUPLICATE_CURSOR, format!("cursor \"{name}\" already exists")));
     }
     full(session.cursors.len())?;
@@ -251,6 +322,9 @@ async fn fetch(session: &mut Session, name: &str, direction: &ast::FetchDirectio
             return Err(SqlError::new(SqlState::NOT_IN_PREREQUISITE_STATE, "cursor can only scan forward").hint(hint));
         }
     };
+    if session.followers.contains_key(name) {
+        return super::cursors::fetch(session, name, count.unwrap_or(usize::MAX), Duration::ZERO).await;
+    }
     let cursor = session.cursors.get(name).ok_or_else(|| no_cursor(name))?;
     let (schema, rows) = (Arc::clone(&cursor.schema), Arc::clone(&cursor.rows));
     let fetched = stream::unfold((rows, count.unwrap_or(usize::MAX)), |(rows, wanted)| async move {
