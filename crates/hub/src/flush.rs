@@ -12,6 +12,7 @@ use thalweg_disk::{DiskError, DiskErrorKind, DiskFile};
 use crate::HubError;
 use crate::log::Active;
 use crate::marks::Mark;
+use crate::planted::{Defect, is_planted};
 use crate::state::{Roll, Shared, State, lock};
 use crate::topic::segment;
 
@@ -54,10 +55,10 @@ impl Shared {
             }
             state.begin_round()
         };
-        if self.is_planted(Step::Acknowledge) {
+        if is_planted(Defect::EarlyAcknowledgement) {
             self.complete(&round);
         }
-        if self.is_planted(Step::Mark) {
+        if is_planted(Defect::EarlyMark) {
             lock(&self.ledger).marks.write(&round.mark);
         }
         for (_, file) in &round.files {
@@ -142,27 +143,6 @@ impl Shared {
         self.disk.sync_folder(partition)?;
         Ok(file.into())
     }
-
-    /// A test has planted a defect: `step` comes before the fsyncs.
-    #[cfg(test)]
-    fn is_planted(&self, step: Step) -> bool {
-        self.planted.0 == Some(step)
-    }
-
-    #[cfg(not(test))]
-    #[expect(clippy::unused_self, reason = "as in tests")]
-    fn is_planted(&self, _: Step) -> bool {
-        false
-    }
-}
-
-/// What must not come before the fsyncs of a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Telling those who wait.
-    Acknowledge,
-    /// The mark that all is durable.
-    Mark,
 }
 
 impl State {

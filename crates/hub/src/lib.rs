@@ -13,7 +13,7 @@
 //! ```
 //!
 //! [`Hub::append`] writes to the operating system and returns a [`Ticket`]; one thread syncs each file that has
-//! something new, once for all who wait ([`flush`]). Crashes are met in [`recover`].
+//! something new, once for all who wait (`flush.rs`). Crashes are met in `recover.rs`.
 
 mod append;
 mod batch;
@@ -25,6 +25,7 @@ mod limits;
 mod log;
 mod manifest;
 mod marks;
+mod planted;
 mod read;
 mod record;
 mod recover;

@@ -32,9 +32,6 @@ pub(crate) struct Shared {
     pub next_transaction: AtomicU64,
     /// Closed segments whose index is in memory, oldest first.
     pub indexed: Mutex<VecDeque<Weak<Closed>>>,
-    /// A defect that a test wants to see found.
-    #[cfg(test)]
-    pub planted: crate::tests::Planted,
 }
 
 /// What is written beside the topics.

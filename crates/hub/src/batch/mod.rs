@@ -2,7 +2,7 @@
 //! pure, bounded, and without a panic on any bytes. They must not know files or topics.
 //!
 //! ```text
-//! byte  field                       
+//! byte  field
 //!    0  base offset            i64   not covered by the checksum
 //!    8  length                 i32   of what follows; not covered
 //!   12  partition leader epoch i32   always 0 here; not covered

@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use thalweg_disk::{Operation, Rng, SimDisk};
 
-use super::Planted;
 use super::history::History;
 use super::model::Model;
 use crate::Hub;
-use crate::flush::Step;
+use crate::planted::{Defect, PLANTED};
 
 /// Histories of the default run.
 const HISTORIES: u64 = 8;
@@ -30,7 +29,7 @@ struct Verdict {
 
 /// What is wrong with what a crash left.
 fn wrong_with(disk: &SimDisk, model: &Model, steps: u64, goes_on: bool) -> Option<String> {
-    match Hub::open_stepped(Arc::new(disk.clone()), Planted::default()) {
+    match Hub::open_stepped(Arc::new(disk.clone())) {
         Err(e) => Some(format!("it does not open: {e}")),
         Ok((hub, _)) => {
             let wrong = model.check(&hub, steps).err();
@@ -43,12 +42,12 @@ fn wrong_with(disk: &SimDisk, model: &Model, steps: u64, goes_on: bool) -> Optio
 }
 
 /// Runs a history and loses power everywhere in it. `prepare` makes a disk ready before each phase.
-fn run(seed: u64, planted: Planted, prepare: impl Fn(&SimDisk)) -> Verdict {
+fn run(seed: u64, prepare: impl Fn(&SimDisk)) -> Verdict {
     let mut rng = Rng::new(seed);
     let (mut disk, mut model, mut states) = (SimDisk::new(), Model::default(), 0);
     for phase in 0..PHASES {
         disk.record();
-        let mut history = History::new(disk.clone(), model, Rng::new(rng.next_u64()), planted);
+        let mut history = History::new(disk.clone(), model, Rng::new(rng.next_u64()));
         prepare(&disk);
         for _ in 0..ACTS {
             history.act().expect("the disk is well");
@@ -75,7 +74,7 @@ fn run(seed: u64, planted: Planted, prepare: impl Fn(&SimDisk)) -> Verdict {
             }
         }
         disk = disk.crash(rng.next_u64());
-        let (hub, _) = match Hub::open_stepped(Arc::new(disk.clone()), Planted::default()) {
+        let (hub, _) = match Hub::open_stepped(Arc::new(disk.clone())) {
             Ok(opened) => opened,
             Err(e) => return Verdict { states, wrong: Some(format!("seed {seed}, end of phase {phase}: {e}")) },
         };
@@ -98,7 +97,7 @@ fn a_crash_at_any_step_loses_nothing_acknowledged_and_tears_nothing() {
     let count = seeds.clone().count();
     let mut states = 0;
     for seed in seeds {
-        let verdict = run(seed, Planted::default(), |_| {});
+        let verdict = run(seed, |_| {});
         states += verdict.states;
         if let Some(wrong) = verdict.wrong {
             panic!("{wrong}\nagain: THALWEG_HUB_SEED={seed} cargo test -p thalweg-hub crash");
@@ -109,10 +108,11 @@ fn a_crash_at_any_step_loses_nothing_acknowledged_and_tears_nothing() {
 }
 
 /// Looks for a defect until it is found.
-fn find(name: &str, planted: Planted, prepare: impl Fn(&SimDisk)) {
+fn find(name: &str, planted: Option<Defect>, prepare: impl Fn(&SimDisk)) {
+    PLANTED.set(planted);
     let mut states = 0;
     for seed in 0..HISTORIES {
-        let verdict = run(seed, planted, &prepare);
+        let verdict = run(seed, &prepare);
         states += verdict.states;
         if let Some(wrong) = verdict.wrong {
             println!("{name}: found after {states} crash states: {wrong:.200}");
@@ -125,28 +125,33 @@ fn find(name: &str, planted: Planted, prepare: impl Fn(&SimDisk)) {
 #[test]
 fn a_skipped_fsync_of_a_file_is_found() {
     let forgets = |disk: &SimDisk| disk.forget_syncs(|what, path| what == Operation::Sync && path.ends_with(".log"));
-    find("skipped fsync", Planted::default(), forgets);
+    find("skipped fsync", None, forgets);
 }
 
 #[test]
 fn an_acknowledgement_before_the_fsync_is_found() {
-    find("acknowledged before fsync", Planted(Some(Step::Acknowledge)), |_| {});
+    find("acknowledged before fsync", Some(Defect::EarlyAcknowledgement), |_| {});
 }
 
 #[test]
 fn a_mark_before_the_fsync_is_found() {
-    find("mark before fsync", Planted(Some(Step::Mark)), |_| {});
+    find("mark before fsync", Some(Defect::EarlyMark), |_| {});
+}
+
+#[test]
+fn half_of_an_append_to_several_topics_is_found() {
+    find("half appends", Some(Defect::HalfAppends), |_| {});
 }
 
 #[test]
 fn a_forgotten_fsync_of_a_segments_folder_is_found() {
     let forgets =
         |disk: &SimDisk| disk.forget_syncs(|what, path| what == Operation::SyncFolder && path.ends_with("/0"));
-    find("forgotten folder fsync of segments", Planted::default(), forgets);
+    find("forgotten folder fsync of segments", None, forgets);
 }
 
 #[test]
 fn a_forgotten_fsync_of_the_manifests_folder_is_found() {
     let forgets = |disk: &SimDisk| disk.forget_syncs(|what, path| what == Operation::SyncFolder && path.is_empty());
-    find("forgotten folder fsync of manifests", Planted::default(), forgets);
+    find("forgotten folder fsync of manifests", None, forgets);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thalweg_disk::{Disk, Rng, SimDisk};
 
-use super::{Planted, all, open, record};
+use super::{all, open, record};
 use crate::{Append, Compression, Hub, HubError, TopicOptions, Visibility};
 
 const TOPICS: [&str; 3] = ["a", "b", "c"];
@@ -109,7 +109,7 @@ fn damage(disk: &SimDisk, rng: &mut Rng) -> String {
 
 /// What reading a damaged disk gives.
 fn read(disk: SimDisk) -> Result<Records, HubError> {
-    let (hub, _) = Hub::open_stepped(Arc::new(disk), Planted::default())?;
+    let (hub, _) = Hub::open_stepped(Arc::new(disk))?;
     let mut records = Vec::new();
     for topic in TOPICS {
         let (mut next, mut found) = (hub.start_offset(topic)?, Vec::new());

@@ -6,7 +6,7 @@ use thalweg_disk::{Disk, Fault, Rng, SimDisk};
 
 use super::history::History;
 use super::model::Model;
-use super::{Planted, append, open, record, values};
+use super::{append, open, record, values};
 use crate::{Append, Hub, HubError, TopicOptions};
 
 const ACTS: usize = 40;
@@ -19,7 +19,7 @@ fn run(seed: u64, at: u64, fault: Fault) -> u64 {
     let what = format!("seed {seed}, {fault:?} at {at}");
     let disk = SimDisk::new();
     disk.fail(at, fault);
-    let mut history = History::new(disk, Model::default(), Rng::new(seed), Planted::default());
+    let mut history = History::new(disk, Model::default(), Rng::new(seed));
     let mut errors = 0;
     for _ in 0..ACTS {
         if let Err(e) = history.act() {
@@ -39,7 +39,7 @@ fn run(seed: u64, at: u64, fault: Fault) -> u64 {
 /// What a crash now would leave is right.
 fn lose_power(history: &History, seed: u64, what: &str) {
     let disk = Arc::new(history.disk.crash(seed));
-    let opened = Hub::open_stepped(disk, Planted::default());
+    let opened = Hub::open_stepped(disk);
     let (hub, _) = opened.unwrap_or_else(|e| panic!("{what}, crash {seed}: it does not open: {e}"));
     let checked = history.model.check(&hub, history.disk.steps());
     checked.unwrap_or_else(|wrong| panic!("{what}, crash {seed}: {wrong}"));
@@ -68,7 +68,7 @@ fn chaos(seed: u64) -> usize {
     let (mut disk, mut model, mut faults) = (SimDisk::new(), Model::default(), 0);
     for phase in 0..4 {
         let what = format!("seed {seed}, phase {phase}");
-        let mut history = History::new(disk, model, Rng::new(rng.next_u64()), Planted::default());
+        let mut history = History::new(disk, model, Rng::new(rng.next_u64()));
         for _ in 0..ACTS {
             if rng.one_in(5) {
                 faults += 1;
@@ -84,7 +84,7 @@ fn chaos(seed: u64) -> usize {
         }
         lose_power(&history, rng.next_u64(), &what);
         disk = history.disk.crash(rng.next_u64());
-        let (hub, _) = Hub::open_stepped(Arc::new(disk.clone()), Planted::default()).expect("it opens");
+        let (hub, _) = Hub::open_stepped(Arc::new(disk.clone())).expect("it opens");
         let steps = history.disk.steps();
         history.model.check(&hub, steps).unwrap_or_else(|wrong| panic!("{what}: {wrong}"));
         model = history.model;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use thalweg_disk::{Rng, SimDisk};
 
 use super::model::{Asked, Batch, Model, Topic};
-use super::{Planted, record};
+use super::record;
 use crate::{Append, Compression, Hub, HubError, Record, TopicOptions};
 
 const NAMES: [&str; 4] = ["a", "b", "ö/ö", "a long name with spaces"];
@@ -18,7 +18,6 @@ pub(super) struct History {
     pub disk: SimDisk,
     pub model: Model,
     pub rng: Rng,
-    planted: Planted,
     hub: Option<Hub>,
     /// Batches (topic and place in it) of tickets that are not acknowledged, and when they were.
     waiting: Vec<(Vec<(usize, usize)>, DurableAt)>,
@@ -27,20 +26,20 @@ pub(super) struct History {
 
 impl History {
     /// A hub on `disk`, where what `model` says is durable.
-    pub fn new(disk: SimDisk, model: Model, rng: Rng, planted: Planted) -> Self {
-        let mut history = Self { disk, model, rng, planted, hub: None, waiting: Vec::new(), time_ms: 0 };
+    pub fn new(disk: SimDisk, model: Model, rng: Rng) -> Self {
+        let mut history = Self { disk, model, rng, hub: None, waiting: Vec::new(), time_ms: 0 };
         history.open();
         history
     }
 
     /// Opens the hub, at a second attempt where the disk fails once; says whether the first did.
     fn open(&mut self) -> bool {
-        let attempt = Hub::open_stepped(Arc::new(self.disk.clone()), self.planted);
+        let attempt = Hub::open_stepped(Arc::new(self.disk.clone()));
         let is_first = attempt.is_ok();
         let (hub, _) = attempt.unwrap_or_else(|e| {
             assert!(matches!(e, HubError::Disk(_)), "{e}");
             self.disk = self.disk.restart();
-            Hub::open_stepped(Arc::new(self.disk.clone()), self.planted).expect("it opens")
+            Hub::open_stepped(Arc::new(self.disk.clone())).expect("it opens")
         });
         self.hub = Some(hub);
         is_first

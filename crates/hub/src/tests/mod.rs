@@ -13,16 +13,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thalweg_disk::SimDisk;
 
-use crate::flush::Step;
 use crate::{Append, Hub, Record, Visibility};
-
-/// A defect that a test wants to see found: this step comes before the fsyncs of a round.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Planted(pub Option<Step>);
 
 /// A hub without a thread of its own.
 fn open(disk: &SimDisk) -> Hub {
-    Hub::open_stepped(Arc::new(disk.clone()), Planted::default()).expect("it opens").0
+    Hub::open_stepped(Arc::new(disk.clone())).expect("it opens").0
 }
 
 fn record(timestamp_ms: i64, value: impl Into<Bytes>) -> Record {
