@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, TimeUnit};
 
 use crate::system::{
-    Column, Cursor, Depend, Function, Index, Kind, OWNER, Oid, PUBLIC_SCHEMA, Picture, Prepared, Privilege, Progress,
-    Relation, Schema, Secret, Session, SessionInfo, Setting, SystemCatalog, User,
+    Column, Cursor, Depend, Expectation, Function, Index, Kind, OWNER, Oid, PUBLIC_SCHEMA, Picture, Prepared,
+    Privilege, Progress, Relation, Schema, Secret, Session, SessionInfo, Setting, SystemCatalog, User,
 };
 
 pub(super) const ORDERS: Oid = 16391;
