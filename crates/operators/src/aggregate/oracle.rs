@@ -168,6 +168,10 @@ impl Operator for Rounded {
         self.0.snapshot()
     }
 
+    fn save_all(&mut self) {
+        self.0.save_all();
+    }
+
     fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
         self.0.restore(deltas, keep)
     }

@@ -143,6 +143,10 @@ impl Operator for TwoPhases {
         self.last.snapshot()
     }
 
+    fn save_all(&mut self) {
+        self.last.save_all();
+    }
+
     fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
         self.last.restore(deltas, keep)
     }

@@ -183,6 +183,10 @@ impl<K: SortKey> Operator for Latest<K> {
         self.saved.snapshot(&mut self.store)
     }
 
+    fn save_all(&mut self) {
+        self.saved.forget(&mut self.store);
+    }
+
     fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
         let columns = self.saved.restore(deltas, &self.spec.placement, keep)?;
         let rows = columns.first().map_or(0, |c| c.len());

@@ -101,15 +101,16 @@ fn is_secret(words: &[&TokenWithSpan], i: usize) -> bool {
     if of_secret && before.last().is_none_or(|t| t.token != Token::Eq) {
         return true;
     }
+    // The name: words with dots and hyphens between them, before `=` if there is one.
+    let mut before = before.iter().rev().map(|t| &t.token).peekable();
+    before.next_if(|t| **t == Token::Eq);
     let mut name = String::new();
-    for token in before.iter().rev() {
-        match &token.token {
-            Token::Eq if name.is_empty() => {}
-            Token::Word(word) => name.insert_str(0, &word.value),
-            Token::SingleQuotedString(text) => name.insert_str(0, text),
-            Token::Period => name.insert(0, '.'),
-            Token::Minus => name.insert(0, '-'),
-            _ => break,
+    while let Some(Token::Word(_) | Token::SingleQuotedString(_) | Token::Number(..)) = before.peek() {
+        let part = before.next().map_or_else(String::new, ToString::to_string);
+        name.insert_str(0, &part);
+        match before.next_if(|t| matches!(t, Token::Period | Token::Minus)) {
+            Some(between) => name.insert_str(0, &between.to_string()),
+            None => break,
         }
     }
     let name = name.to_lowercase();
