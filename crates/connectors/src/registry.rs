@@ -7,6 +7,8 @@ use thalweg_core::{EpochSink, Error, Options, Result, Sink, Source};
 
 #[cfg(feature = "kafka")]
 use crate::kafka;
+#[cfg(feature = "postgres")]
+use crate::postgres;
 use crate::{blackhole, datagen, file, nexmark, stdout};
 
 /// A source to be made.
@@ -140,6 +142,8 @@ static CONNECTORS: &[Connector] = &[
         ..Connector::named("kafka")
     },
     Connector { source: Some((nexmark::source, nexmark::infer)), ..Connector::named("nexmark") },
+    #[cfg(feature = "postgres")]
+    Connector { epoch_sink: Some(postgres::epoch_sink), ..Connector::named("postgres") },
     Connector { sink: Some((stdout::sink, stdout::layout)), ..Connector::named("stdout") },
 ];
 
