@@ -11,6 +11,7 @@ mod datagen;
 mod file;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod lake;
 pub mod memory;
 pub mod nexmark;
 #[cfg(feature = "postgres")]
