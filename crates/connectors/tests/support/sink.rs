@@ -6,7 +6,7 @@ use thalweg_connectors::{EpochSinkRequest, epoch_sink};
 use thalweg_core::EpochSink;
 
 use super::broker::Broker;
-pub use super::drive::{ROWS, deliver_all, deliver_while, delta, epoch, open, options, schema};
+use super::drive::{ROWS, options, schema};
 use super::topic::Seen;
 
 /// A request for a sink into a topic.
