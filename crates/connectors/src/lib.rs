@@ -5,15 +5,22 @@
 //! [`thalweg_core::Sink`] or a [`thalweg_core::EpochSink`].
 
 mod blackhole;
+#[cfg(any(feature = "kafka", feature = "postgres"))]
+mod block;
 mod datagen;
 mod file;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod lake;
 pub mod memory;
 pub mod nexmark;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod registry;
 mod rows;
 mod stdout;
+#[cfg(any(feature = "kafka", feature = "postgres"))]
+mod target_key;
 
 pub use registry::{
     EpochSinkRequest, SinkLayout, SinkMode, SinkRequest, SourceRequest, epoch_sink, has_epoch_sink, infer, sink,

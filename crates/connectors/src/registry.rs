@@ -7,7 +7,9 @@ use thalweg_core::{EpochSink, Error, Options, Result, Sink, Source};
 
 #[cfg(feature = "kafka")]
 use crate::kafka;
-use crate::{blackhole, datagen, file, nexmark, stdout};
+#[cfg(feature = "postgres")]
+use crate::postgres;
+use crate::{blackhole, datagen, file, lake, nexmark, stdout};
 
 /// A source to be made.
 #[derive(Clone, Debug)]
@@ -139,7 +141,10 @@ static CONNECTORS: &[Connector] = &[
         epoch_sink: Some(kafka::epoch_sink),
         ..Connector::named("kafka")
     },
+    Connector { epoch_sink: Some(lake::epoch_sink), ..Connector::named("lake") },
     Connector { source: Some((nexmark::source, nexmark::infer)), ..Connector::named("nexmark") },
+    #[cfg(feature = "postgres")]
+    Connector { epoch_sink: Some(postgres::epoch_sink), ..Connector::named("postgres") },
     Connector { sink: Some((stdout::sink, stdout::layout)), ..Connector::named("stdout") },
 ];
 

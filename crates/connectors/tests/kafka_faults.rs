@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use rdkafka::producer::Producer;
 use support::broker::Broker;
+use support::drive::deliver_while;
 use support::proxy::{Door, Proxy};
-use support::sink::{assert_once, deliver_while, sink};
+use support::sink::{assert_once, sink};
 use support::source::{PATIENCE, Reading, id_schema, kafka};
 use support::topic::{numbers, producer, send};
 

@@ -12,7 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("thalweg-operators", &["thalweg-core", "thalweg-plan"]),
     ("thalweg-runtime", &["thalweg-core", "thalweg-plan", "thalweg-operators"]),
     ("thalweg-formats", &["thalweg-core"]),
-    ("thalweg-connectors", &["thalweg-core", "thalweg-formats"]),
+    ("thalweg-connectors", &["thalweg-core", "thalweg-formats", "thalweg-disk"]),
     ("thalweg-disk", &["thalweg-core"]),
     ("thalweg-hub", &["thalweg-core", "thalweg-disk"]),
     ("thalweg-store", &["thalweg-core", "thalweg-disk"]),

@@ -43,7 +43,6 @@
 //!
 //! What an exactly-once sink sends is complete only to readers at `read_committed`.
 
-mod block;
 mod client;
 mod layout;
 mod options;

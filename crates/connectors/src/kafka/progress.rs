@@ -12,8 +12,8 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::{Value, json};
 use thalweg_core::{Epoch, Error, Incarnation, SinkError};
 
-use super::block::block_on;
 use super::client::{ANSWER, Client, Complaints, no_answer, no_topic};
+use crate::block::block_on;
 
 /// How long open transactions of other sinks are waited for when the topic is read.
 const PATIENCE: Duration = Duration::from_secs(70);

@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use thalweg_core::{Error, Options, Result};
 
-use super::block::block_on;
+use crate::block::block_on;
 
 /// How long the registry may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);

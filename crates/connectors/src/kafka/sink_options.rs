@@ -12,6 +12,7 @@ use super::options::topic;
 use super::records::{RecordEncoder, RowEncoder, Style};
 use super::registry::{Refusal, Registry};
 use crate::registry::EpochSinkRequest;
+use crate::target_key::key_columns;
 
 /// The options of a sink.
 #[derive(Clone, Debug)]
@@ -92,7 +93,8 @@ impl SinkOptions {
             }
             Form::Debezium => Style::Debezium,
         };
-        let columns = key_columns(primary_key.as_deref(), request, style)?;
+        let upserts = !matches!(style, Style::Append { .. });
+        let columns = key_columns(primary_key.as_deref(), request, upserts)?;
         let key = match &columns {
             None => None,
             Some(columns) => {
@@ -154,51 +156,6 @@ impl SinkOptions {
         }
         Ok(())
     }
-}
-
-/// The columns that make a record's key.
-fn key_columns(named: Option<&str>, request: &EpochSinkRequest, style: Style) -> Result<Option<Vec<usize>>> {
-    let Some(named) = named else {
-        return match (style, &request.key) {
-            (Style::Append { .. }, _) => Ok(None),
-            (_, Some(key)) if !key.is_empty() => Ok(Some(key.clone())),
-            _ => Err(Error::invalid_with_hint(
-                "an upsert sink needs a key, and the query has none",
-                "Add primary_key = 'column, …'.",
-            )),
-        };
-    };
-    let mut columns = Vec::new();
-    for name in named.split(',').map(str::trim).filter(|n| !n.is_empty()) {
-        let column = request.schema.index_of(name).map_err(|_| {
-            let names = request.schema.fields().iter().map(|f| f.name().as_str());
-            let hint = match thalweg_core::nearest(name, names) {
-                Some(near) => format!("Did you mean {near}?"),
-                None => "Name columns of the query.".to_owned(),
-            };
-            Error::invalid_with_hint(format!("option primary_key names column {name}, which there is not"), hint)
-        })?;
-        columns.push(column);
-    }
-    if columns.is_empty() {
-        return Err(Error::invalid("option primary_key is empty"));
-    }
-    let unique = request.key.as_ref().is_some_and(|key| key.iter().all(|k| columns.contains(k)));
-    if !matches!(style, Style::Append { .. }) && !unique {
-        let names = |key: &Vec<usize>| {
-            let names: Vec<&str> = key.iter().map(|k| request.schema.field(*k).name().as_str()).collect();
-            format!("Use primary_key = '{}', or more columns beside them.", names.join(", "))
-        };
-        let hint = request
-            .key
-            .as_ref()
-            .map_or_else(|| "Make it so in the query: GROUP BY these columns, or DISTINCT ON.".to_owned(), names);
-        return Err(Error::invalid_with_hint(
-            "the columns of primary_key are not known to be unique: two rows could have the same key",
-            hint,
-        ));
-    }
-    Ok(Some(columns))
 }
 
 fn key_encoder(schema: &SchemaRef, topic: &str, encode: Encode, text: bool) -> Result<RowEncoder> {

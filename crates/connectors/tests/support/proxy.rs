@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,8 +27,20 @@ pub struct Proxy {
     shared: Arc<Shared>,
 }
 
+/// What becomes of the request at which connections are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Last {
+    /// It does not get there.
+    Lost,
+    /// It gets there, and its answer is lost.
+    Unanswered,
+}
+
 struct Shared {
     door: AtomicU8,
+    /// Requests that pass until connections are cut, the last among them; below 1 there is no such end.
+    fuse: AtomicI64,
+    last: Mutex<Last>,
     stopped: AtomicBool,
     target: Mutex<Option<String>>,
     connections: Mutex<Vec<TcpStream>>,
@@ -44,6 +56,8 @@ impl Proxy {
         let port = listener.local_addr().expect("bound").port();
         let shared = Arc::new(Shared {
             door: AtomicU8::new(Door::Open as u8),
+            fuse: AtomicI64::new(0),
+            last: Mutex::new(Last::Lost),
             stopped: AtomicBool::new(false),
             target: Mutex::new(None),
             connections: Mutex::new(Vec::new()),
@@ -81,6 +95,17 @@ impl Proxy {
         if door == Door::Cut {
             self.shared.close_all();
         }
+    }
+
+    /// Connections are cut at the request of this number, counted from now on and from 1; new ones pass.
+    pub fn cut_at(&self, request: i64, last: Last) {
+        *self.shared.last.lock().expect("not poisoned") = last;
+        self.shared.fuse.store(request, Ordering::SeqCst);
+    }
+
+    /// The request of [`Proxy::cut_at`] has not come yet.
+    pub fn will_cut(&self) -> bool {
+        self.shared.fuse.load(Ordering::SeqCst) > 0
     }
 
     /// Closes every connection; new ones pass.
@@ -129,6 +154,16 @@ impl Shared {
         while let Ok(length @ 1..) = from.read(&mut buffer) {
             while self.is(Door::Silent) || (answers && self.is(Door::Deaf)) {
                 std::thread::park_timeout(LOOK);
+            }
+            let at_end = !answers && self.fuse.fetch_sub(1, Ordering::SeqCst) == 1;
+            if at_end {
+                if *self.last.lock().expect("not poisoned") == Last::Unanswered {
+                    self.door.store(Door::Deaf as u8, Ordering::SeqCst);
+                    let _ = to.write_all(&buffer[..length]);
+                }
+                self.close_all();
+                self.door.store(Door::Open as u8, Ordering::SeqCst);
+                break;
             }
             if self.is(Door::Cut) || to.write_all(&buffer[..length]).is_err() {
                 break;

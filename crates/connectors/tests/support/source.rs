@@ -7,15 +7,9 @@ use std::time::{Duration, Instant};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use thalweg_connectors::{SourceRequest, source};
-use thalweg_core::{DeadLetter, Offset, Options, Polled, Source, SplitReader};
+use thalweg_core::{DeadLetter, Offset, Polled, Source, SplitReader};
 
-/// How long a test waits for what must come.
-pub const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Options from pairs.
-pub fn options(pairs: &[(&str, &str)]) -> Options {
-    Options::new(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
-}
+pub use super::drive::{PATIENCE, options};
 
 /// One column, `id`.
 pub fn id_schema() -> SchemaRef {

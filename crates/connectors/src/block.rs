@@ -16,7 +16,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 });
 
 /// The result of `future`. The caller may itself be on a runtime: it is blocked, as with any other call that waits.
-pub(super) fn block_on<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Option<T> {
+pub(crate) fn block_on<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Option<T> {
     let (sender, receiver) = std::sync::mpsc::sync_channel(1);
     RUNTIME.spawn(async move {
         // The receiver waits until this is sent.
