@@ -20,7 +20,9 @@ pub fn placed(error: SqlError, statement: &Statement) -> SqlError {
     if error.position.is_some() {
         return error;
     }
-    let mut search = Search { about, message: &error.message, found: None };
+    // What follows the first sentence names what is there, not what is missing.
+    let message = error.message.split(". ").next().unwrap_or_default();
+    let mut search = Search { about, message, found: None };
     let _ = match statement.kind.as_ref() {
         StatementKind::Query(query) => query.visit(&mut search),
         StatementKind::Sql(sql) => sql.visit(&mut search),
