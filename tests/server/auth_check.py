@@ -588,7 +588,7 @@ def certificate(folder: pathlib.Path) -> tuple[str, str]:
 
 
 def beyond_loopback(tally: Tally) -> None:
-    words = ("TLS", "--tls-certificate")
+    words = ("TLS", "tls-certificate")
     tally.run("0.0.0.0 without TLS: PostgreSQL", lambda: does_not_start("--pg", "0.0.0.0:0", "--http", "127.0.0.1:0", words=words))
     tally.run("0.0.0.0 without TLS: HTTP", lambda: does_not_start("--pg", "127.0.0.1:0", "--http", "0.0.0.0:0", words=words))
     with tempfile.TemporaryDirectory(prefix="thalweg-auth-") as name:

@@ -137,7 +137,7 @@ CASES = [
     Case("user", "CREATE SCHEMA made_{n}", ROOT_ALONE, (), "DROP SCHEMA made_{n}"),
     Case("user", "CREATE TABLE made_{n} (id INT PRIMARY KEY)", EVERYONE, (), "DROP TABLE made_{n}"),
     Case("user", "SELECT count(*) FROM pg_class", EVERYONE),
-    Case("files", "CREATE SOURCE made_{n} (a VARCHAR) WITH (connector = 'file', path = '/etc/passwd', format = 'csv')", ROOT_ALONE, (), "DROP SOURCE made_{n}"),
+    Case("files", "CREATE SOURCE made_{n} (a VARCHAR) WITH (connector = 'file', path = '/etc/passwd', format = 'ndjson')", ROOT_ALONE, (), "DROP SOURCE made_{n}"),
     Case("files", "CREATE SINK made_{n} AS SELECT id FROM open_to_all WITH (connector = 'file', path = '{f}/out.json', format = 'json')",
          ROOT_ALONE, ("42P10", "0A000", "42601"), "DROP SINK IF EXISTS made_{n}"),
     # A schema; its table may be read by all who may look into it.
