@@ -269,7 +269,8 @@ impl<'a> Worker<'a> {
 
     /// Hands a checkpoint on when every operator of its jobs has saved.
     fn finish_checkpoint(&self) {
-        let Some(taking) = self.shared.coordinator.taking() else { return };
+        // What begins at the end of its epoch is only there once this worker has gone on from it.
+        let Some(taking) = self.shared.coordinator.taking().filter(|taking| taking.epoch < self.open) else { return };
         // A job that has failed or was dropped is not in it: its state may be of no one epoch.
         let stands = |job: &Arc<Job>| job.state() == JobState::Live && !job.failure.is_set();
         let of = |job: &Arc<Job>| self.jobs.get(&job.id).filter(|r| !r.dead && stands(job));

@@ -5,7 +5,7 @@
 //! decoded. The ticket of a push is the offset after it.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 
 use arc_swap::ArcSwapOption;
 use arrow::array::{ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatch, StringViewArray};
@@ -48,6 +48,8 @@ pub(crate) struct Intake {
     engine: Arc<Engine>,
     /// In the order of the hub.
     waiting: Mutex<VecDeque<Waiting>>,
+    /// Set when the hub cannot make anything durable any more.
+    failed: OnceLock<HubError>,
     me: Weak<Self>,
 }
 
@@ -61,6 +63,7 @@ impl Intake {
             hub: ArcSwapOption::from_pointee(hub),
             engine,
             waiting: Mutex::default(),
+            failed: OnceLock::new(),
             me: Weak::clone(me),
         })
     }
@@ -81,13 +84,20 @@ impl Intake {
             return Ok(None);
         }
         let hub = self.hub.load_full();
-        let appended = match &hub {
-            Some(hub) => append(hub, &handed)?,
+        let appended = match hub.as_ref().map(|hub| append(hub, &handed)) {
+            Some(Ok(appended)) => appended,
             None => None,
+            Some(Err(error)) => {
+                drop(waiting);
+                self.settle();
+                return Err(error);
+            }
         };
         let Some((hub, (ticket, tickets))) = hub.zip(appended) else {
             let pushes = handed.into_iter().map(|h| Pushed::new(h.queue, h.rows, h.dead, None)).collect();
             let _ = tell.send(Ok(self.engine.put(pushes)));
+            drop(waiting);
+            self.settle();
             return Ok(Some(settled));
         };
         let pushes = handed.into_iter().zip(tickets);
@@ -99,22 +109,38 @@ impl Intake {
             ticket,
             Box::new(move |outcome| {
                 if let Some(intake) = me.upgrade() {
-                    intake.settle(outcome.err());
+                    if let Err(error) = outcome {
+                        let _ = intake.failed.set(error);
+                    }
+                    intake.settle();
                 }
             }),
         );
+        self.settle();
         Ok(Some(settled))
     }
 
-    /// Hands on what has become durable, in order; with an error nothing will.
-    fn settle(&self, error: Option<HubError>) {
+    /// Why nothing more becomes durable, if that is so.
+    pub fn fault(&self) -> Option<&HubError> {
+        self.failed.get()
+    }
+
+    /// Hands on what has become durable, in order; after a failure nothing will.
+    ///
+    /// It is called by the hub's thread, which must never wait for someone who waits for the hub: whoever holds the
+    /// order calls it again when it has let go.
+    fn settle(&self) {
         let Some(hub) = self.hub.load_full() else { return };
-        let mut waiting = self.waiting();
+        let mut waiting = match self.waiting.try_lock() {
+            Ok(waiting) => waiting,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         let durable = hub.durable();
         while let Some(next) = waiting.pop_front() {
             if next.ticket <= durable {
                 let _ = next.tell.send(Ok(self.engine.put(next.pushes)));
-            } else if let Some(error) = &error {
+            } else if let Some(error) = self.failed.get() {
                 let _ = next.tell.send(Err(refused(error.clone())));
             } else {
                 waiting.push_front(next);
@@ -155,7 +181,7 @@ impl Intake {
         }
     }
 
-    /// Hands in again what the hub holds of a relation from `from` on; `None` begins where the hub does.
+    /// Hands in again what the hub holds of a relation from `from` on; `None` when no checkpoint holds it.
     ///
     /// # Errors
     /// The hub cannot be read, or does not hold what is needed.
@@ -163,7 +189,8 @@ impl Intake {
         let Some(hub) = self.hub.load_full() else { return Ok(0) };
         let topic = topic(oid);
         let (start, end) = (hub.start_offset(&topic).map_err(refused)?, hub.end_offset(&topic).map_err(refused)?);
-        let mut at = from.unwrap_or(start);
+        // What no checkpoint holds is in the hub from its beginning, or it is lost.
+        let mut at = from.unwrap_or(0);
         if at < start || at > end {
             let message = format!("{topic}: the hub holds offsets {start} to {end}, the checkpoint needs {at}");
             let hint = "Put the data directory back as it was: hub and checkpoints belong together.";
@@ -216,8 +243,11 @@ impl Intake {
     }
 }
 
-/// Appends what belongs together; the offset after each relation's part, if it had any.
-fn append(hub: &Hub, handed: &[Handed]) -> Result<Option<(Ticket, Vec<Option<u64>>)>, SqlError> {
+/// Where an append went: when it is durable, and the offset after each relation's part, if it had any.
+type Placed = (Ticket, Vec<Option<u64>>);
+
+/// Appends what belongs together; `None` if that is nothing.
+fn append(hub: &Hub, handed: &[Handed]) -> Result<Option<Placed>, SqlError> {
     let records = handed.iter().map(records).collect::<Result<Vec<_>, _>>()?;
     let topics: Vec<String> = handed.iter().map(|h| topic(h.oid)).collect();
     let appends: Vec<Append<'_>> = topics
