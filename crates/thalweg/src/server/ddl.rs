@@ -10,7 +10,7 @@ use thalweg_runtime::live::{Job, JobState};
 use thalweg_serve::backend::{CancelToken, Login, Surface};
 use thalweg_sql::server::{
     AlterAction, Index, Kind, Object, ObjectClass, ObjectName, Objects, Oid, PUBLIC, Privilege, QUARANTINE, Schema,
-    Statement, StatementKind, ast, no_schema, parse, quoted,
+    Statement, StatementKind, ast, masked, no_schema, parse, quoted,
 };
 use thalweg_store::Log;
 
@@ -200,7 +200,7 @@ pub(super) async fn replay(server: &Arc<Server>, records: Vec<Vec<u8>>) -> Resul
         for statement in parse(&record.sql)? {
             match apply(&mut session, &statement) {
                 Ok((made, objects)) => take_effect(server, &made, objects),
-                Err(error) => return Err(damaged(format!("cannot redo \"{}\": {error}", record.sql))),
+                Err(error) => return Err(damaged(format!("cannot redo \"{}\": {error}", masked(&record.sql)))),
             }
         }
     }
