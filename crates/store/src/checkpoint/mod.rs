@@ -34,6 +34,8 @@ pub struct Change {
     pub workers: usize,
     /// Every job that is in the checkpoint; one that is not here is in it no more.
     pub jobs: BTreeMap<u64, JobChange>,
+    /// But these stay in it as they were, with the places up to which they had read.
+    pub stopped: BTreeSet<u64>,
 }
 
 /// What changed of a job.
@@ -188,6 +190,10 @@ impl Checkpoints {
             let (fingerprint, sources, outbox) = (job.fingerprint, job.sources.clone(), job.outbox);
             manifest.jobs.insert(*key, JobManifest { fingerprint, sources, outbox, parts });
         }
+        let before = self.last.iter().flat_map(|last| &last.jobs).filter(|(key, _)| newest.stopped.contains(key));
+        for (key, job) in before {
+            manifest.jobs.entry(*key).or_insert_with(|| job.clone());
+        }
         let written = bytes.len() as u64;
         self.publish(manifest, file, bytes)?;
         self.owed.clear();
@@ -325,8 +331,8 @@ impl Checkpoints {
 /// # Errors
 /// The file is not there, or damaged.
 pub fn read_part(shelf: &dyn Shelf, part: &PartManifest) -> Result<Vec<SavedTable>> {
-    let whole = shelf.read(&part.file)?;
-    blob::decode(piece(&whole, part)?)
+    let bytes = shelf.read_range(&part.file, part.offset, part.length)?;
+    blob::decode(checked(&bytes, part)?)
 }
 
 fn workers_agree(parts: &[PartManifest]) -> bool {
@@ -373,13 +379,19 @@ fn name_of(manifest: &Manifest) -> String {
     Manifest::name(manifest.epoch, manifest.incarnation)
 }
 
-/// The bytes of a part, checked.
+/// The part of a whole file, checked.
 fn piece<'a>(file: &'a [u8], part: &PartManifest) -> Result<&'a [u8]> {
     let range = usize::try_from(part.offset).ok().zip(usize::try_from(part.length).ok());
-    let bytes = range.and_then(|(from, length)| file.get(from..from.checked_add(length)?));
+    let bytes = range.and_then(|(from, length)| file.get(from..from.saturating_add(length).min(file.len())));
+    checked(bytes.unwrap_or_default(), part)
+}
+
+/// The bytes of a part, if they are what was written.
+fn checked<'a>(bytes: &'a [u8], part: &PartManifest) -> Result<&'a [u8]> {
     let damaged = |what: String| Error::Data(format!("{}: at byte {}: {what}", part.file, part.offset));
-    let bytes =
-        bytes.ok_or_else(|| damaged(format!("{} bytes are expected, the file has {}", part.length, file.len())))?;
+    if bytes.len() as u64 != part.length {
+        return Err(damaged(format!("{} bytes are expected, {} are there", part.length, bytes.len())));
+    }
     match crc32c::crc32c(bytes) {
         found if found == part.crc => Ok(bytes),
         found => Err(damaged(format!("expected checksum {:08x}, found {found:08x}", part.crc))),

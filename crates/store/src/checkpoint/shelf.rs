@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use thalweg_core::Result;
+use thalweg_core::{Error, Result};
 use thalweg_disk::{Disk, DiskErrorKind, NewFile, durable_folder, durable_publish};
 
 /// Files by name, in one folder or under one prefix.
@@ -21,6 +21,12 @@ pub trait Shelf: Debug + Send + Sync {
     /// # Errors
     /// It is not there, or cannot be read.
     fn read(&self, name: &str) -> Result<Vec<u8>>;
+
+    /// `length` bytes of a file from `offset`; fewer where it ends.
+    ///
+    /// # Errors
+    /// As [`Shelf::read`].
+    fn read_range(&self, name: &str, offset: u64, length: u64) -> Result<Vec<u8>>;
 
     /// The names.
     ///
@@ -69,6 +75,11 @@ impl Shelf for DiskShelf {
 
     fn read(&self, name: &str) -> Result<Vec<u8>> {
         Ok(self.disk.read(&self.path(name))?)
+    }
+
+    fn read_range(&self, name: &str, offset: u64, length: u64) -> Result<Vec<u8>> {
+        let length = usize::try_from(length).map_err(|e| Error::Internal(e.to_string()))?;
+        Ok(self.disk.read_range(&self.path(name), offset, length)?)
     }
 
     fn list(&self) -> Result<Vec<String>> {

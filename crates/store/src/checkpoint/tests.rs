@@ -80,7 +80,7 @@ impl History {
 
     fn change(&mut self) -> Change {
         self.epoch += 1 + self.rng.below(5) as u64;
-        let mut change = Change { epoch: self.epoch, wall_clock: 7, workers: 1, jobs: BTreeMap::new() };
+        let mut change = Change { epoch: self.epoch, wall_clock: 7, workers: 1, ..Change::default() };
         for (key, state) in &mut self.model {
             // Now and then a job begins anew.
             let whole = self.attempted.is_empty() || self.rng.one_in(9);
@@ -203,7 +203,7 @@ fn compaction_bounds_the_chain_and_old_files_go() {
         let parts = BTreeMap::from([((0, 0), tables)]);
         let job = JobChange { whole: epoch == 1, parts, ..JobChange::default() };
         let jobs = BTreeMap::from([(9, job)]);
-        checkpoints.write(Change { epoch, wall_clock: 0, workers: 1, jobs }).expect("written");
+        checkpoints.write(Change { epoch, workers: 1, jobs, ..Change::default() }).expect("written");
         checkpoints.compact(&merged).expect("compacted");
     }
     let pieces = checkpoints.last().expect("the last").jobs[&9].parts.len();
@@ -212,4 +212,23 @@ fn compaction_bounds_the_chain_and_old_files_go() {
     assert!(files < 3 * MAX_PIECES, "{files} files");
     let (_, found) = Checkpoints::open(shelf(&disk)).expect("whole");
     assert_eq!(restored(&found)[&9], model);
+}
+
+#[test]
+fn a_job_that_has_stopped_stays_as_it_was_and_one_that_is_gone_goes() {
+    let disk = SimDisk::new();
+    let (mut checkpoints, _) = Checkpoints::open(shelf(&disk)).expect("an empty shelf");
+    let job = |whole| {
+        let parts = BTreeMap::from([((0, 0), vec![table(&[(1, 2)], &[])])]);
+        JobChange { whole, parts, ..JobChange::default() }
+    };
+    let jobs = (1..=3).map(|key| (key, job(true))).collect();
+    checkpoints.write(Change { epoch: 1, workers: 1, jobs, ..Change::default() }).expect("written");
+    for epoch in 2..6 {
+        let (jobs, stopped) = (BTreeMap::from([(1, job(false))]), BTreeSet::from([2, 9]));
+        checkpoints.write(Change { epoch, workers: 1, jobs, stopped, ..Change::default() }).expect("written");
+    }
+    let (_, found) = Checkpoints::open(shelf(&disk)).expect("whole");
+    assert_eq!(restored(&found).keys().copied().collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(restored(&found)[&2], State::from([(1, 2)]));
 }

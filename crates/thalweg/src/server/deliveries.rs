@@ -117,7 +117,7 @@ impl Courier {
                     if self.delivery.lock().error.replace(error.to_string()).is_none() {
                         pause = FIRST_PAUSE;
                     }
-                    std::thread::sleep(pause);
+                    std::thread::park_timeout(pause);
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 Err(SinkError::Fatal(error)) => {
@@ -154,7 +154,7 @@ impl Courier {
                 state.delivered = delivered;
                 state.error = None;
             }
-            let pending = self.keeper.outbox(self.oid, delivered).map_err(SinkError::Again)?;
+            let pending = self.keeper.outbox(self.oid, delivered);
             if pending.is_empty() {
                 self.keeper.wait(LOOK_AGAIN);
                 continue;

@@ -1,14 +1,14 @@
 //! `Keeper`: takes the engine's checkpoints to the store and, at a start, what was kept back to the jobs. It must not know
 //! statements.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use thalweg_core::{EpochRows, Error, Offset, Result, SourceProgress, SqlError, Watermark};
 use thalweg_operators::StateTable;
 use thalweg_plan::Plan;
-use thalweg_runtime::live::{Checkpoint, Durable, SavedChange, SavedJob, SavedPart};
+use thalweg_runtime::live::{Checkpoint, Durable, Job, JobInput, JobState, SavedChange, SavedJob, SavedPart};
 use thalweg_sql::server::Oid;
 use thalweg_store::checkpoint::{
     Change, Checkpoints, Found, JobChange, Manifest, PartManifest, SavedTable, SourceManifest, Written, read_part,
@@ -101,11 +101,8 @@ impl Keeper {
     }
 
     /// What a sink has to deliver of checkpoints after `epoch`.
-    ///
-    /// # Errors
-    /// The store cannot be asked.
-    pub fn outbox(&self, oid: Oid, epoch: u64) -> Result<Vec<(u64, Vec<PartManifest>)>> {
-        Ok(self.lock().outbox(u64::from(oid.0), epoch))
+    pub fn outbox(&self, oid: Oid, epoch: u64) -> Vec<(u64, Vec<PartManifest>)> {
+        self.lock().outbox(u64::from(oid.0), epoch)
     }
 
     /// The rows of a checkpoint that are to be delivered.
@@ -136,8 +133,9 @@ impl Keeper {
     /// Runs until the engine gives no more checkpoints.
     fn run(&self, checkpoints: &Receiver<Checkpoint>, server: &Weak<Server>) {
         while let Ok(checkpoint) = checkpoints.recv() {
-            let outcome = self.lock().write(changed(checkpoint));
             let Some(server) = server.upgrade() else { return };
+            let change = Change { stopped: stopped(&server), ..changed(checkpoint) };
+            let outcome = self.lock().write(change);
             match outcome {
                 Ok(written) => {
                     self.note_written(written, server.now());
@@ -151,6 +149,11 @@ impl Keeper {
                         kept.failures += 1;
                         kept.error = Some(error.to_string());
                     });
+                    if !is_full(&error) {
+                        // After a failed fsync nobody knows what is on the disk: a restart reads what is.
+                        server.fail(&error);
+                        return;
+                    }
                     server.engine.checkpoint_written();
                 }
             }
@@ -232,6 +235,21 @@ impl Line {
     }
 }
 
+/// Jobs that have failed and read nothing that others compute: what the last checkpoint holds of them stays true, and what
+/// came after it is where it came from.
+fn stopped(server: &Server) -> BTreeSet<u64> {
+    let running = server.running.read().unwrap_or_else(PoisonError::into_inner);
+    let alone = |job: &Job| job.spec.inputs.iter().all(|input| matches!(input, JobInput::Source(_)));
+    let failed = running.values().filter(|r| r.job.state() == JobState::Failed && alone(&r.job));
+    failed.filter_map(|r| Some(r.job.spec.durable.as_ref()?.key)).collect()
+}
+
+/// There is no room: there may be later.
+fn is_full(error: &Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error, Error::Io { source, .. } if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
+}
+
 fn changed(checkpoint: Checkpoint) -> Change {
     let Checkpoint { epoch, wall_clock, workers, jobs } = checkpoint;
     let job = |change: SavedChange| {
@@ -248,7 +266,8 @@ fn changed(checkpoint: Checkpoint) -> Change {
             JobChange { fingerprint: change.fingerprint, whole: change.whole, outbox: change.outbox, sources, parts },
         )
     };
-    Change { epoch: epoch.0, wall_clock, workers, jobs: jobs.into_iter().map(job).collect() }
+    let jobs = jobs.into_iter().map(job).collect();
+    Change { epoch: epoch.0, wall_clock, workers, jobs, ..Change::default() }
 }
 
 fn saved_table(table: StateTable) -> SavedTable {

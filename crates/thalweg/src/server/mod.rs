@@ -32,7 +32,7 @@ mod writes;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -120,6 +120,8 @@ pub struct Server {
     /// Everything is there that was there before.
     open: AtomicBool,
     stopping: AtomicBool,
+    /// Why it cannot go on, if that is so.
+    failed: OnceLock<String>,
 }
 
 impl Server {
@@ -158,6 +160,7 @@ impl Server {
             cluster: seal::cluster_name(data.as_ref().map(|d| d.file("cluster")).as_deref())?,
             engine,
             open: AtomicBool::new(false),
+            failed: OnceLock::new(),
             database: Database::new(config.query_memory_bytes)?,
             pool: pool::QueryPool::start()?,
             objects: ArcSwap::default(),
@@ -278,12 +281,19 @@ impl Server {
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire) || self.engine.fault().is_some()
+        self.stopping.load(Ordering::Acquire) || self.fault().is_some()
     }
 
     /// Why the engine has stopped by itself, if it has.
     pub fn fault(&self) -> Option<String> {
-        self.engine.fault()
+        let of_hub = || self.intake.fault().map(ToString::to_string);
+        self.failed.get().cloned().or_else(of_hub).or_else(|| self.engine.fault())
+    }
+
+    /// Nothing can be made durable any more: the server ends, and the next start reads back what is there.
+    pub(crate) fn fail(&self, error: &thalweg_core::Error) {
+        let _ = self.failed.set(error.to_string());
+        self.progress.send_modify(|_| {});
     }
 
     /// Waits until what was written is in its views, takes no more statements that write, makes what was written durable,
