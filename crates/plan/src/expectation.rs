@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::not;
+use arrow::compute::{not, prep_null_mask_filter};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::display::array_value_to_string;
 use thalweg_core::{Error, Result};
@@ -185,7 +185,9 @@ impl Expectation {
         let Some(holds) = holds.as_boolean_opt() else {
             return datafusion::common::internal_err!("the check of expectation {} is not boolean", self.name);
         };
-        Ok((0..holds.len()).map(|i| Some(holds.is_valid(i) && !holds.value(i))).collect())
+        // Null does not violate.
+        let bad = not(holds)?;
+        Ok(if bad.null_count() == 0 { bad } else { prep_null_mask_filter(&bad) })
     }
 }
 

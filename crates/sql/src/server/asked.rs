@@ -148,7 +148,7 @@ mod tests {
     fn what_does_not_say_what_a_column_equals_is_no_key() {
         let of_a = col("a").eq(lit(1));
         assert!(keys(std::slice::from_ref(&of_a), &[0, 1]).is_none(), "half of the columns");
-        assert!(keys(&[of_a.clone().or(col("b").eq(lit(1_i64)))], &[0]).is_none(), "another column");
+        assert!(keys(&[of_a.or(col("b").eq(lit(1_i64)))], &[0]).is_none(), "another column");
         assert!(keys(&[col("a").in_list(vec![lit(1)], true)], &[0]).is_none(), "NOT IN");
         assert!(keys(&[col("a").gt(lit(1))], &[0]).is_none(), "another comparison");
         assert!(keys(&[col("a").eq(lit(ScalarValue::Int32(None)))], &[0]).is_none(), "null");

@@ -11,10 +11,13 @@ use super::{Running, Server, ddl, shutting_down};
 
 /// What keeps each index, and what runs for its relation.
 #[derive(Default)]
-pub(crate) struct Indexes(Mutex<BTreeMap<Oid, (Arc<Indexed>, Arc<Running>)>>);
+pub(crate) struct Indexes(Mutex<Held>);
+
+/// By the index.
+type Held = BTreeMap<Oid, (Arc<Indexed>, Arc<Running>)>;
 
 impl Indexes {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Oid, (Arc<Indexed>, Arc<Running>)>> {
+    fn lock(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
