@@ -1,6 +1,6 @@
 //! `thalweg serve`: the doors, the logs, and an orderly end. It must not know how statements are answered.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +47,7 @@ fn check(effective: &Effective) -> Result<ExitCode> {
 fn start_log(settings: &Settings) -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(&settings.log).context("--log")?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = log.with_ansi(std::io::stderr().is_terminal());
     if settings.log_json {
         log.json().init()
     } else {

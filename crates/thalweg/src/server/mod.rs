@@ -4,6 +4,7 @@
 //! catalog, and it ends as a change of the catalog and the engine ([`ddl`]), a write into a table's queue ([`writes`]),
 //! or a query over the relations at one pinned epoch ([`read`]). It must not know protocols.
 
+pub(crate) mod audit;
 mod backend;
 mod ddl;
 mod drops;
@@ -35,6 +36,8 @@ use thalweg_sql::server::{Database, Objects, Oid};
 use thalweg_store::{DataDirectory, Log};
 use tokio::sync::{Mutex, watch};
 
+pub use audit::without_credentials;
+use audit::{AuditLog, Event, Kind};
 pub use backend::ServerBackend;
 pub(crate) use session::Session;
 
@@ -43,6 +46,8 @@ pub(crate) use session::Session;
 pub struct ServerConfig {
     /// Where the catalog and the tables' logs are; `None` keeps everything in memory.
     pub data: Option<PathBuf>,
+    /// Where the audit log is; `None`: `audit.log` in the data directory, and without one there is none.
+    pub audit_log: Option<PathBuf>,
     /// Workers, epochs, memory.
     pub run: RunConfig,
     /// Bytes that all queries together may use.
@@ -57,7 +62,14 @@ impl Default for ServerConfig {
     fn default() -> Self {
         let run = RunConfig::default();
         let query_memory_bytes = run.memory_limit_bytes / 4;
-        Self { data: None, run, query_memory_bytes, max_sessions: 20_000, statement_timeout: Duration::ZERO }
+        Self {
+            data: None,
+            audit_log: None,
+            run,
+            query_memory_bytes,
+            max_sessions: 20_000,
+            statement_timeout: Duration::ZERO,
+        }
     }
 }
 
@@ -89,6 +101,7 @@ pub struct Server {
     progress: Arc<watch::Sender<Epoch>>,
     pub(crate) started: Instant,
     pub(crate) sessions: users::Sessions,
+    pub(crate) audit: AuditLog,
     stopping: AtomicBool,
 }
 
@@ -106,6 +119,8 @@ impl Server {
             }
             None => (None, Vec::new()),
         };
+        let audit = config.audit_log.clone().or_else(|| data.as_ref().map(|d| d.file("audit.log")));
+        let audit = AuditLog::open(audit.as_deref())?;
         let progress = Arc::new(watch::Sender::new(Epoch(0)));
         let moved = Arc::clone(&progress);
         // A job's change of state is news as well, though the epoch is the same.
@@ -121,6 +136,7 @@ impl Server {
             progress,
             started: Instant::now(),
             sessions: users::Sessions::default(),
+            audit,
             stopping: AtomicBool::new(false),
             config,
         });
@@ -129,6 +145,7 @@ impl Server {
         ddl::wait(&server).await;
         writes::flush(&server).await;
         *server.catalog.lock().await = log;
+        server.audit.start(&Event::new(Kind::ServerStart).detail(env!("CARGO_PKG_VERSION")))?;
         Ok(server)
     }
 
@@ -201,6 +218,11 @@ impl Server {
         let ended = tokio::task::spawn_blocking(move || {
             server.sync_logs();
             server.engine.stop();
+            let event = Event::new(Kind::ServerStop);
+            server.audit.stop(&match server.fault() {
+                Some(fault) => event.failed(SqlState::INTERNAL_ERROR).detail(fault),
+                None => event,
+            });
         });
         if ended.await.is_err() {
             tracing::error!("the engine did not end in order");
@@ -223,6 +245,7 @@ impl Drop for Server {
         // The engine ends by itself when it is dropped.
         if !self.stopping.load(Ordering::Acquire) {
             self.sync_logs();
+            self.audit.stop(&Event::new(Kind::ServerStop).detail("dropped"));
         }
     }
 }

@@ -115,16 +115,17 @@ pub(super) fn alter_role(
     name: &str,
     options: &[RoleOption],
 ) -> Result<Made, SqlError> {
-    let Some(mut changed) = objects.user(name).cloned() else { return Err(no_role(name)) };
-    let own = name == session.login.user;
-    let only_password = options.iter().all(|o| matches!(o, RoleOption::Password(_)));
-    if !(own && only_password) {
+    let Some(before) = objects.user(name).cloned() else { return Err(no_role(name)) };
+    let mut changed = before.clone();
+    set_options(session, objects, &mut changed, options)?;
+    // The catalog's log has all options of a role: its own password is what a role may change, however it is written.
+    let rights = |u: &User| (u.superuser, u.login, u.create_db, u.create_user, u.member_of.clone());
+    if name != session.login.user || rights(&before) != rights(&changed) {
         may_make_users(session, objects)?;
-        if changed.superuser && !session.user(objects)?.superuser {
+        if before.superuser && !session.user(objects)?.superuser {
             return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, "must be superuser to alter superusers"));
         }
     }
-    set_options(session, objects, &mut changed, options)?;
     let logged = role_sql("ALTER", &changed, objects);
     objects.put_user(changed);
     Ok(Made { logged: Some(logged), ..Made::new("ALTER ROLE") })

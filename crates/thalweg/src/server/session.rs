@@ -20,7 +20,7 @@ use super::read::Pinned;
 use super::settings::Settings;
 use super::transaction::Transaction;
 use super::users::Registered;
-use super::{Server, ddl, show, subscribe, system, transaction, users, writes};
+use super::{Server, audit, ddl, show, subscribe, system, transaction, users, writes};
 
 /// Prepared statements (`PREPARE`) and cursors of a session at most.
 const MAX_NAMED: usize = 10_000;
@@ -44,11 +44,18 @@ pub struct Session {
     /// Look-ups that were planned already, by their statement, for the catalog as it was then.
     points: HashMap<usize, Point>,
     pub(crate) copying: Option<writes::Copying>,
+    pub(super) surface: audit::Surface,
+    /// Its end is told by the audit log.
+    pub(crate) logs_out: bool,
+    /// A change of the catalog that has begun.
+    pub(super) attempt: Option<audit::Attempt>,
+    /// Rows were handed in: the next may come from another address of the same user.
+    has_ingested: bool,
     _registered: Registered,
 }
 
 impl Session {
-    pub(crate) fn new(server: Arc<Server>, login: Login) -> Result<Self, SqlError> {
+    pub(crate) fn new(server: Arc<Server>, login: Login, surface: audit::Surface) -> Result<Self, SqlError> {
         let objects = server.objects.load();
         let user = objects.user(&login.user).ok_or_else(|| users::refused(&login.user))?;
         let (user, superuser) = (user.oid, user.superuser);
@@ -67,6 +74,10 @@ impl Session {
             notices: Vec::new(),
             points: HashMap::new(),
             copying: None,
+            surface,
+            logs_out: false,
+            attempt: None,
+            has_ingested: false,
             _registered: registered,
             login,
             server,
@@ -160,7 +171,10 @@ impl Session {
                 ddl::wait(&self.server).await;
                 Ok(Answer::Done("WAIT".to_owned()))
             }
-            StatementKind::Cancel(jobs) => show::cancel_jobs(self, jobs).await,
+            StatementKind::Cancel(jobs) => {
+                self.attempt(statement)?;
+                show::cancel_jobs(self, jobs).await
+            }
             StatementKind::Subscribe(query) => subscribe::rows(self, query).await,
             StatementKind::Sql(sql) => self.sql(statement, sql, values).await,
         }
@@ -395,6 +409,35 @@ impl Session {
         Ok(Description { parameters: planned.parameters, columns: Some(planned.schema) })
     }
 
+    /// Runs a statement until it is cancelled or its time is up.
+    async fn in_time(&mut self, statement: &Statement, values: &[ArrayRef]) -> Result<Answer, SqlError> {
+        if self.transaction.is_failed() && !transaction::ends(statement) {
+            let message = "current transaction is aborted, commands ignored until end of transaction block";
+            return Err(SqlError::new(SqlState::FAILED_TRANSACTION, message));
+        }
+        self.user(&self.objects())?;
+        self.login.cancel.arm();
+        let timeout = self.settings.millis("statement_timeout").map(Duration::from_millis);
+        let deadline = timeout.map(|t| tokio::time::Instant::now() + t);
+        let cancel = self.login.cancel.clone();
+        let answer = {
+            let run = Box::pin(self.run(statement, values));
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => Err(cancelled()),
+                () = until(deadline) => Err(timed_out()),
+                answer = run => answer,
+            }
+        }?;
+        Ok(match answer {
+            Answer::Rows { schema, rows, tag } => Answer::Rows { schema, rows: self.guarded(rows, deadline), tag },
+            Answer::CopyOut { schema, rows, layout } => {
+                Answer::CopyOut { schema, rows: self.guarded(rows, deadline), layout }
+            }
+            other => other,
+        })
+    }
+
     /// Ends `rows` when the statement is cancelled or its time is up.
     fn guarded(&self, rows: RowStream, deadline: Option<tokio::time::Instant>) -> RowStream {
         let cancel = self.login.cancel.clone();
@@ -465,35 +508,18 @@ impl thalweg_serve::backend::Session for Session {
     }
 
     async fn describe(&mut self, statement: &Statement, given: &[Option<DataType>]) -> Result<Description, SqlError> {
-        show::described(self, statement, given).await
+        let described = show::described(self, statement, given).await;
+        self.refusal(described, || audit::masked(statement))
     }
 
     async fn execute(&mut self, statement: &Statement, values: &[ArrayRef]) -> Result<Answer, SqlError> {
-        if self.transaction.is_failed() && !transaction::ends(statement) {
-            let message = "current transaction is aborted, commands ignored until end of transaction block";
-            return Err(SqlError::new(SqlState::FAILED_TRANSACTION, message));
+        // One that was broken off.
+        self.attempt = None;
+        let outcome = self.in_time(statement, values).await;
+        match self.attempt.take() {
+            Some(attempt) => attempt.end(&outcome).and(outcome),
+            None => self.refusal(outcome, || audit::masked(statement)),
         }
-        self.user(&self.objects())?;
-        self.login.cancel.arm();
-        let timeout = self.settings.millis("statement_timeout").map(Duration::from_millis);
-        let deadline = timeout.map(|t| tokio::time::Instant::now() + t);
-        let cancel = self.login.cancel.clone();
-        let answer = {
-            let run = Box::pin(self.run(statement, values));
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => Err(cancelled()),
-                () = until(deadline) => Err(timed_out()),
-                answer = run => answer,
-            }
-        }?;
-        Ok(match answer {
-            Answer::Rows { schema, rows, tag } => Answer::Rows { schema, rows: self.guarded(rows, deadline), tag },
-            Answer::CopyOut { schema, rows, layout } => {
-                Answer::CopyOut { schema, rows: self.guarded(rows, deadline), layout }
-            }
-            other => other,
-        })
     }
 
     async fn copy_rows(&mut self, rows: RecordBatch) -> Result<(), SqlError> {
@@ -509,7 +535,9 @@ impl thalweg_serve::backend::Session for Session {
     }
 
     fn ingest_target(&mut self, relation: &str) -> Result<IngestTarget, SqlError> {
-        writes::ingest_target(self, relation)
+        let peer = self.login.peer.filter(|_| !std::mem::replace(&mut self.has_ingested, true));
+        let target = writes::ingest_target(self, relation);
+        self.denial(target, relation, peer)
     }
 
     async fn ingest(
@@ -522,7 +550,8 @@ impl thalweg_serve::backend::Session for Session {
     }
 
     async fn subscribe(&mut self, query: &str, after: Option<u64>) -> Result<Subscription, SqlError> {
-        subscribe::open(self, query, after).await
+        let subscription = subscribe::open(self, query, after).await;
+        self.refusal(subscription, || audit::without_secrets(query))
     }
 
     fn begin_implicit(&mut self) {
