@@ -224,6 +224,13 @@ async fn roles_have_their_rights_and_no_others() {
     ] {
         assert_eq!(error.state, SqlState::INSUFFICIENT_PRIVILEGE, "{error}");
     }
+    // Her own password is hers to change, and the catalog's log takes that back in.
+    let mut ann = db.connect_as("ann").expect("she may");
+    ann.execute("ALTER USER ann PASSWORD 'x'; ALTER USER ann NOCREATEDB").await.expect("nothing but a password");
+    for sql in ["ALTER USER ann CREATEDB", "ALTER USER ann SUPERUSER", "ALTER USER root PASSWORD 'x'"] {
+        let error = ann.execute(sql).await.expect_err(sql);
+        assert_eq!(error.state, SqlState::INSUFFICIENT_PRIVILEGE, "{error}");
+    }
     assert_eq!(db.connect_as("eve").expect_err("unknown").state, SqlState::INVALID_AUTHORIZATION);
 }
 

@@ -4,7 +4,7 @@
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 use thalweg_core::{Options, Secret};
 
 use super::statement::{Parsed, StatementKind, object, offset};
@@ -54,10 +54,23 @@ pub(super) fn secret_or_connection(p: &mut Parser, alter: bool) -> Parsed<Option
 }
 
 /// Words in the name of an option or setting whose value is nobody's business.
-const SENSITIVE: [&str; 6] = ["password", "secret", "token", "credential", "private", "access.key"];
+const SENSITIVE: [&str; 12] = [
+    "password",
+    "passwd",
+    "pwd",
+    "passphrase",
+    "secret",
+    "token",
+    "credential",
+    "private",
+    "access.key",
+    "access_key",
+    "api_key",
+    "apikey",
+];
 
 /// `text` with `'***'` in the place of every password and secret: of options whose names say so, of `PASSWORD '…'`, of
-/// `CREATE SECRET … AS '…'`. A text that cannot be read is hidden as a whole if it may hold one.
+/// `CREATE SECRET … AS '…'`. A text that may hold one loses its comments, and is hidden as a whole if it cannot be read.
 pub fn masked(text: &str) -> String {
     let lower = text.to_lowercase();
     if !SENSITIVE.iter().any(|word| lower.contains(word)) {
@@ -66,18 +79,38 @@ pub fn masked(text: &str) -> String {
     let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location() else {
         return format!("'{}'", Secret::MASK);
     };
-    let words: Vec<&TokenWithSpan> = tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).collect();
+    let (blanks, words): (Vec<_>, Vec<_>) = tokens.iter().partition(|t| matches!(t.token, Token::Whitespace(_)));
+    let is_comment = |t: &&&TokenWithSpan| {
+        matches!(&t.token, Token::Whitespace(Whitespace::SingleLineComment { .. } | Whitespace::MultiLineComment(_)))
+    };
+    let mut hidden: Vec<(&TokenWithSpan, String)> =
+        blanks.iter().filter(is_comment).map(|comment| (*comment, " ".to_owned())).collect();
     let mut out = String::new();
     let mut from = 0;
     for (i, token) in words.iter().enumerate() {
-        if is_text(&token.token) && is_secret(&words, i) {
-            out.push_str(text.get(from..offset(text, token.span.start)).unwrap_or_default());
-            out.push_str(&format!("'{}'", Secret::MASK));
-            from = offset(text, token.span.end);
+        if (is_text(&token.token) || is_bare(&words, i)) && is_secret(&words, i) {
+            hidden.push((token, format!("'{}'", Secret::MASK)));
         }
+    }
+    hidden.sort_by_key(|(token, _)| token.span.start);
+    for (token, instead) in hidden {
+        out.push_str(text.get(from..offset(text, token.span.start)).unwrap_or_default());
+        out.push_str(&instead);
+        from = offset(text, token.span.end);
     }
     out.push_str(text.get(from..).unwrap_or_default());
     out
+}
+
+/// Whether the word at `i` is what something is set to, without quotes. In a query it would be a column.
+fn is_bare(words: &[&TokenWithSpan], i: usize) -> bool {
+    let is_value = matches!(&words[i].token, Token::Word(word) if word.keyword != Keyword::NULL);
+    let in_query = || words[..i].iter().any(|t| is_word(t, "SELECT"));
+    is_value && i.checked_sub(1).is_some_and(|before| is_assignment(&words[before].token)) && !in_query()
+}
+
+fn is_assignment(token: &Token) -> bool {
+    matches!(token, Token::Eq | Token::Assignment | Token::RArrow)
 }
 
 fn is_text(token: &Token) -> bool {
@@ -98,12 +131,12 @@ fn is_secret(words: &[&TokenWithSpan], i: usize) -> bool {
     let before = &words[statement..i];
     let is = |t: Option<&&TokenWithSpan>, word: &str| t.is_some_and(|t| is_word(t, word));
     let of_secret = is(before.get(1), "SECRET") && (is(before.first(), "CREATE") || is(before.first(), "ALTER"));
-    if of_secret && before.last().is_none_or(|t| t.token != Token::Eq) {
+    if of_secret && before.last().is_none_or(|t| !is_assignment(&t.token)) {
         return true;
     }
     // The name: words with dots and hyphens between them, before `=` if there is one.
     let mut before = before.iter().rev().map(|t| &t.token).peekable();
-    before.next_if(|t| **t == Token::Eq);
+    before.next_if(|t| is_assignment(t));
     let mut name = String::new();
     while let Some(Token::Word(_) | Token::SingleQuotedString(_) | Token::Number(..)) = before.peek() {
         let part = before.next().map_or_else(String::new, ToString::to_string);
@@ -123,8 +156,11 @@ mod tests {
 
     #[test]
     fn every_secret_is_masked_and_nothing_else() {
-        let same = "SELECT password FROM t WHERE a = 'b'";
-        assert_eq!(masked(same), same);
+        for same in
+            ["SELECT password FROM t WHERE a = 'b'", "CREATE VIEW v AS SELECT 1 FROM a JOIN b ON a.token = b.token"]
+        {
+            assert_eq!(masked(same), same);
+        }
         let cases = [
             ("ALTER USER a PASSWORD 'canary'", "ALTER USER a PASSWORD '***'"),
             (

@@ -1,6 +1,6 @@
 //! `thalweg serve`: the doors, the logs, and an orderly end. It must not know how statements are answered.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use thalweg::server::{Server, ServerBackend};
 use thalweg_serve::{http, pg};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::settings::{Effective, ServeArgs, Settings, suspects};
@@ -47,6 +48,7 @@ fn check(effective: &Effective) -> Result<ExitCode> {
 fn start_log(settings: &Settings) -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(&settings.log).context("--log")?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = log.with_ansi(std::io::stderr().is_terminal());
     if settings.log_json {
         log.json().init()
     } else {
@@ -79,12 +81,14 @@ async fn run(effective: Effective) -> Result<ExitCode> {
     let (pg_address, http_address) = (pg_listener.local_addr()?, http_listener.local_addr()?);
     let mut pg_door = tokio::spawn(pg::serve(pg_listener, Arc::clone(&backend), pg_config, stopped.clone()));
     let mut http_door = tokio::spawn(http::serve(http_listener, backend, http_config, until(stopped)));
+    // Whoever reads that it is there may stop it at once.
+    let mut signals = Signals::new().context("cannot wait for signals")?;
     // Who starts a server with port 0 reads where it is.
     let scheme = if is_tls { "https" } else { "http" };
     let _ = writeln!(std::io::stdout(), "postgres://root@{pg_address}/dev\n{scheme}://{http_address}");
     tracing::info!(%pg_address, %http_address, "ready");
     let fault = tokio::select! {
-        signal = signals() => { tracing::info!(signal = signal?, "shutting down"); None }
+        signal = signals.next() => { tracing::info!(signal, "shutting down"); None }
         () = fault(&server) => server.fault(),
         door = &mut pg_door => { door??; None }
         door = &mut http_door => { door??; None }
@@ -102,13 +106,23 @@ async fn run(effective: Effective) -> Result<ExitCode> {
     }
 }
 
-async fn signals() -> Result<&'static str> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(tokio::select! {
-        result = tokio::signal::ctrl_c() => { result?; "interrupt" }
-        _ = terminate.recv() => "terminate",
-    })
+/// The signals to stop; from when it is made, none is lost.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "interrupt",
+            _ = self.terminate.recv() => "terminate",
+        }
+    }
 }
 
 /// Ready when the engine has stopped by itself.

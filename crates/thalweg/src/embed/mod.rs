@@ -15,6 +15,7 @@ use arrow::array::RecordBatch;
 use thalweg_core::SqlError;
 use thalweg_serve::backend::{CancelToken, Login, Surface};
 
+use crate::server::audit::{self, Event, Kind, Who};
 use crate::server::{Server, ServerConfig, Session};
 
 pub use changes::{Changes, Update};
@@ -115,6 +116,28 @@ impl Thalweg {
     /// # Errors
     /// As [`Thalweg::connect`]; there is no such role (SQLSTATE 28000).
     pub fn connect_as(&self, user: &str) -> Result<Connection, SqlError> {
+        let who = Who { user: user.to_owned(), peer: None, surface: audit::Surface::Embedded };
+        let event = |kind| Event::of(kind, &who);
+        match self.session(user) {
+            Ok(mut session) => {
+                self.server.audit.note(&event(Kind::Login));
+                session.logs_out = true;
+                Ok(Connection::new(session))
+            }
+            Err(error) => {
+                let refused = event(Kind::LoginRefused).failed(error.state).detail(error.message.clone());
+                self.server.audit.note(&refused);
+                Err(error)
+            }
+        }
+    }
+
+    /// A session for one call, which is no login.
+    fn once(&self) -> Result<Connection, SqlError> {
+        self.session(ROOT).map(Connection::new)
+    }
+
+    fn session(&self, user: &str) -> Result<Session, SqlError> {
         let number = self.next_process_id.fetch_add(1, Ordering::Relaxed);
         let login = Login {
             user: user.to_owned(),
@@ -125,7 +148,7 @@ impl Thalweg {
             process_id: FIRST_PROCESS_ID | (number % FIRST_PROCESS_ID),
             cancel: CancelToken::default(),
         };
-        Session::new(Arc::clone(&self.server), login).map(Connection::new)
+        Session::new(Arc::clone(&self.server), login, audit::Surface::Embedded)
     }
 
     /// Runs statements: see [`Connection::execute`].
@@ -133,7 +156,7 @@ impl Thalweg {
     /// # Errors
     /// The first statement that fails, with its SQLSTATE.
     pub async fn execute(&self, sql: &str) -> Result<Vec<String>, SqlError> {
-        self.connect()?.execute(sql).await
+        self.once()?.execute(sql).await
     }
 
     /// Runs a statement with parameters: see [`Connection::execute_with`].
@@ -141,7 +164,7 @@ impl Thalweg {
     /// # Errors
     /// As [`Thalweg::execute`].
     pub async fn execute_with(&self, sql: &str, parameters: &[&dyn Parameter]) -> Result<String, SqlError> {
-        self.connect()?.execute_with(sql, parameters).await
+        self.once()?.execute_with(sql, parameters).await
     }
 
     /// All rows of a query: see [`Connection::query`].
@@ -149,7 +172,7 @@ impl Thalweg {
     /// # Errors
     /// As [`Thalweg::execute`].
     pub async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>, SqlError> {
-        self.connect()?.query(sql).await
+        self.once()?.query(sql).await
     }
 
     /// All rows of a query with parameters: see [`Connection::query_with`].
@@ -157,7 +180,7 @@ impl Thalweg {
     /// # Errors
     /// As [`Thalweg::execute`].
     pub async fn query_with(&self, sql: &str, parameters: &[&dyn Parameter]) -> Result<Vec<RecordBatch>, SqlError> {
-        self.connect()?.query_with(sql, parameters).await
+        self.once()?.query_with(sql, parameters).await
     }
 
     /// The rows of a query as they come: see [`Connection::stream`].
@@ -165,7 +188,7 @@ impl Thalweg {
     /// # Errors
     /// As [`Thalweg::execute`].
     pub async fn stream(&self, sql: &str, parameters: &[&dyn Parameter]) -> Result<Rows, SqlError> {
-        self.connect()?.stream(sql, parameters).await
+        self.once()?.stream(sql, parameters).await
     }
 
     /// Hands rows in: see [`Connection::ingest`].
@@ -173,7 +196,7 @@ impl Thalweg {
     /// # Errors
     /// As [`Connection::ingest`].
     pub async fn ingest(&self, relation: &str, rows: RecordBatch) -> Result<u64, SqlError> {
-        self.connect()?.ingest(relation, rows).await
+        self.once()?.ingest(relation, rows).await
     }
 
     /// Waits until everything written so far can be read, in every view.
@@ -181,7 +204,7 @@ impl Thalweg {
     /// # Errors
     /// The engine was closed.
     pub async fn flush(&self) -> Result<(), SqlError> {
-        self.connect()?.flush().await
+        self.once()?.flush().await
     }
 
     /// Follows a relation or a query from a snapshot on: see [`Connection::subscribe`].
@@ -189,7 +212,7 @@ impl Thalweg {
     /// # Errors
     /// As [`Connection::subscribe`].
     pub async fn subscribe(&self, query: &str) -> Result<Changes, SqlError> {
-        self.connect()?.subscribe(query).await
+        self.once()?.subscribe(query).await
     }
 
     /// Follows a relation or a query on from an epoch: see [`Connection::subscribe_after`].
@@ -197,7 +220,7 @@ impl Thalweg {
     /// # Errors
     /// As [`Connection::subscribe`].
     pub async fn subscribe_after(&self, query: &str, epoch: u64) -> Result<Changes, SqlError> {
-        self.connect()?.subscribe_after(query, epoch).await
+        self.once()?.subscribe_after(query, epoch).await
     }
 
     /// Ends the engine in order: what was written reaches its views and the disk, the threads end, and the data directory

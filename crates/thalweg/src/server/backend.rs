@@ -6,6 +6,7 @@ use std::sync::Arc;
 use thalweg_core::{SqlError, SqlState};
 use thalweg_serve::backend::{Backend, Credential, Login, ScramVerifier};
 
+use super::audit::{Event, Kind, Surface, Who};
 use super::{Server, Session, metrics};
 
 /// Answers the doors for a [`Server`].
@@ -19,6 +20,17 @@ impl ServerBackend {
     /// `trusted`: every listener is on loopback, so users without a password need none.
     pub fn new(server: Arc<Server>, trusted: bool) -> Self {
         Self { server, trusted }
+    }
+
+    fn session(&self, login: Login, surface: Surface) -> Result<Session, SqlError> {
+        if !matches!(login.database.as_str(), "dev" | "") && login.database != login.user {
+            let error = SqlError::new(
+                SqlState::INVALID_CATALOG_NAME,
+                format!("database \"{}\" does not exist", login.database),
+            );
+            return Err(error.hint("There is one database: dev."));
+        }
+        Session::new(Arc::clone(&self.server), Login { database: "dev".to_owned(), ..login }, surface)
     }
 }
 
@@ -36,19 +48,32 @@ impl Backend for ServerBackend {
     }
 
     fn connect(&self, login: Login) -> Result<Session, SqlError> {
-        if !matches!(login.database.as_str(), "dev" | "") && login.database != login.user {
-            let error = SqlError::new(
-                SqlState::INVALID_CATALOG_NAME,
-                format!("database \"{}\" does not exist", login.database),
-            );
-            return Err(error.hint("There is one database: dev."));
-        }
-        Session::new(Arc::clone(&self.server), Login { database: "dev".to_owned(), ..login })
+        let who = Who { user: login.user.clone(), peer: login.peer, surface: login.surface.into() };
+        let surface = who.surface;
+        let mut session = self.session(login, surface).inspect_err(|error| {
+            let event = Event::of(Kind::LoginRefused, &who).failed(error.state).detail(error.message.clone());
+            self.server.audit.note(&event);
+        })?;
+        // Over HTTP, a session is one request.
+        session.logs_out = surface == Surface::Postgres;
+        Ok(session)
     }
 
     fn audit(&self, event: &str, user: &str, peer: Option<SocketAddr>) {
-        let peer = peer.map_or_else(String::new, |p| p.to_string());
-        tracing::info!(target: "audit", event, user, peer);
+        let (surface, what) = match event.strip_prefix("http ") {
+            Some(what) => (Surface::Http, what),
+            None => (Surface::Postgres, event),
+        };
+        let who = Who { user: user.to_owned(), peer, surface };
+        let event = match what {
+            "login" => Event::of(Kind::Login, &who),
+            "token issued" => Event::of(Kind::TokenIssued, &who),
+            // It is written where the reason is known: see `connect`.
+            "session refused" => return,
+            "login failed" | "login refused" => Event::of(Kind::LoginRefused, &who).failed(SqlState::INVALID_PASSWORD),
+            why => Event::of(Kind::LoginRefused, &who).failed(SqlState::INVALID_AUTHORIZATION).detail(why),
+        };
+        self.server.audit.note(&event);
     }
 
     fn metrics(&self) -> String {

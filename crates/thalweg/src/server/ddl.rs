@@ -32,6 +32,7 @@ struct Record {
 /// Runs a statement that changes the catalog; its command tag.
 pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<String, SqlError> {
     let server = Arc::clone(&session.server);
+    session.attempt(statement)?;
     let mut log = server.catalog.lock().await;
     if server.is_stopping() {
         return Err(shutting_down());
@@ -50,7 +51,6 @@ pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<
     if let Some(oid) = made.awaited {
         await_made(session, oid).await?;
     }
-    tracing::info!(user = %session.login.user, tag = %made.tag, "the catalog has changed");
     Ok(made.tag)
 }
 
@@ -194,7 +194,7 @@ pub(super) async fn replay(server: &Arc<Server>, records: Vec<Vec<u8>>) -> Resul
             process_id: 0,
             cancel: CancelToken::default(),
         };
-        let mut session = Session::new(Arc::clone(server), login)?;
+        let mut session = Session::new(Arc::clone(server), login, super::audit::Surface::Embedded)?;
         let path: Vec<String> = record.path.iter().map(|s| quoted(s)).collect();
         session.settings.set("search_path", &path.join(", "))?;
         for statement in parse(&record.sql)? {

@@ -4,10 +4,12 @@
 //! catalog, and it ends as a change of the catalog and the engine ([`ddl`]), a write into a table's queue ([`writes`]),
 //! or a query over the relations at one pinned epoch ([`read`]). It must not know protocols.
 
+pub(crate) mod audit;
 mod backend;
 mod create;
 mod cursors;
 mod ddl;
+mod deadline;
 mod deliveries;
 mod drops;
 mod indexes;
@@ -46,6 +48,8 @@ use thalweg_store::checkpoint::{Checkpoints, DiskShelf};
 use thalweg_store::{DataDirectory, Log};
 use tokio::sync::{Mutex, watch};
 
+pub use audit::without_credentials;
+use audit::{AuditLog, Event, Kind};
 pub use backend::ServerBackend;
 use intake::Intake;
 use keeper::{Keeper, Line};
@@ -56,6 +60,8 @@ pub(crate) use session::Session;
 pub struct ServerConfig {
     /// Where the catalog and the tables' logs are; `None` keeps everything in memory.
     pub data: Option<PathBuf>,
+    /// Where the audit log is; `None`: `audit.log` in the data directory, and without one there is none.
+    pub audit_log: Option<PathBuf>,
     /// Workers, epochs, memory.
     pub run: RunConfig,
     /// Bytes that all queries together may use.
@@ -74,6 +80,7 @@ impl Default for ServerConfig {
         let query_memory_bytes = run.memory_limit_bytes / 4;
         Self {
             data: None,
+            audit_log: None,
             run,
             query_memory_bytes,
             max_sessions: 20_000,
@@ -119,6 +126,7 @@ pub struct Server {
     pub(crate) sessions: users::Sessions,
     /// Everything is there that was there before.
     open: AtomicBool,
+    pub(crate) audit: AuditLog,
     stopping: AtomicBool,
     /// Why it cannot go on, if that is so.
     failed: OnceLock<String>,
@@ -138,6 +146,8 @@ impl Server {
             }
             None => (None, Vec::new()),
         };
+        let audit = config.audit_log.clone().or_else(|| data.as_ref().map(|d| d.file("audit.log")));
+        let audit = AuditLog::open(audit.as_deref())?;
         let progress = Arc::new(watch::Sender::new(Epoch(0)));
         let moved = Arc::clone(&progress);
         // A job's change of state is news as well, though the epoch is the same.
@@ -172,6 +182,7 @@ impl Server {
             progress,
             started: Instant::now(),
             sessions: users::Sessions::default(),
+            audit,
             stopping: AtomicBool::new(false),
             config,
         });
@@ -186,6 +197,7 @@ impl Server {
         ddl::wait(&server).await;
         writes::flush(&server).await;
         *server.catalog.lock().await = log;
+        server.audit.start(&Event::new(Kind::ServerStart).detail(env!("CARGO_PKG_VERSION")))?;
         Ok(server)
     }
 
@@ -316,6 +328,11 @@ impl Server {
         let ended = tokio::task::spawn_blocking(move || {
             server.engine.stop();
             server.intake.close();
+            let event = Event::new(Kind::ServerStop);
+            server.audit.stop(&match server.fault() {
+                Some(fault) => event.failed(SqlState::INTERNAL_ERROR).detail(fault),
+                None => event,
+            });
         });
         if ended.await.is_err() {
             tracing::error!("the engine did not end in order");
@@ -332,6 +349,15 @@ fn durable(data: &DataDirectory) -> Result<(Hub, Arc<Keeper>), SqlError> {
     let shelf = DiskShelf::open(Arc::new(disk("")?), "checkpoints")?;
     let (checkpoints, found) = Checkpoints::open(Arc::new(shelf))?;
     Ok((hub, Arc::new(Keeper::new(checkpoints, found))))
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The engine ends by itself when it is dropped.
+        if !self.stopping.load(Ordering::Acquire) {
+            self.audit.stop(&Event::new(Kind::ServerStop).detail("dropped"));
+        }
+    }
 }
 
 pub(crate) fn shutting_down() -> SqlError {

@@ -20,7 +20,7 @@ use super::read::Pinned;
 use super::settings::Settings;
 use super::transaction::Transaction;
 use super::users::Registered;
-use super::{Server, cursors, ddl, show, subscribe, system, transaction, users, writes};
+use super::{Server, audit, cursors, ddl, show, subscribe, system, transaction, users, writes};
 
 /// Prepared statements (`PREPARE`) and cursors of a session at most.
 const MAX_NAMED: usize = 10_000;
@@ -45,11 +45,18 @@ pub struct Session {
     /// Look-ups that were planned already, by their statement, for the catalog as it was then.
     points: HashMap<usize, Point>,
     pub(crate) copying: Option<writes::Copying>,
+    pub(super) surface: audit::Surface,
+    /// Its end is told by the audit log.
+    pub(crate) logs_out: bool,
+    /// A change of the catalog that has begun.
+    pub(super) attempt: Option<audit::Attempt>,
+    /// Rows were handed in: the next may come from another address of the same user.
+    has_ingested: bool,
     _registered: Registered,
 }
 
 impl Session {
-    pub(crate) fn new(server: Arc<Server>, login: Login) -> Result<Self, SqlError> {
+    pub(crate) fn new(server: Arc<Server>, login: Login, surface: audit::Surface) -> Result<Self, SqlError> {
         let objects = server.objects.load();
         let user = objects.user(&login.user).ok_or_else(|| users::refused(&login.user))?;
         let (user, superuser) = (user.oid, user.superuser);
@@ -69,6 +76,10 @@ impl Session {
             notices: Vec::new(),
             points: HashMap::new(),
             copying: None,
+            surface,
+            logs_out: false,
+            attempt: None,
+            has_ingested: false,
             _registered: registered,
             login,
             server,
@@ -134,7 +145,7 @@ impl Session {
         }
     }
 
-    async fn run(&mut self, statement: &Statement, values: &[ArrayRef]) -> Result<Answer, SqlError> {
+    pub(super) async fn run(&mut self, statement: &Statement, values: &[ArrayRef]) -> Result<Answer, SqlError> {
         match statement.kind.as_ref() {
             StatementKind::Query(query) => match self.point(statement, query, values)? {
                 Some(answer) => Ok(answer),
@@ -177,7 +188,10 @@ impl Session {
                 ddl::wait(&self.server).await;
                 Ok(Answer::Done("WAIT".to_owned()))
             }
-            StatementKind::Cancel(jobs) => show::cancel_jobs(self, jobs).await,
+            StatementKind::Cancel(jobs) => {
+                self.attempt(statement)?;
+                show::cancel_jobs(self, jobs).await
+            }
             StatementKind::Subscribe(query) => subscribe::rows(self, query).await,
             StatementKind::Subscription(of) => cursors::run(self, statement, of).await,
             StatementKind::Sql(sql) => self.sql(statement, sql, values).await,
@@ -414,27 +428,6 @@ impl Session {
         };
         Ok(Description { parameters: planned.parameters, columns: Some(planned.schema) })
     }
-
-    /// Ends `rows` when the statement is cancelled or its time is up.
-    fn guarded(&self, rows: RowStream, deadline: Option<tokio::time::Instant>) -> RowStream {
-        let cancel = self.login.cancel.clone();
-        Box::pin(stream::unfold(Some(rows), move |rows| {
-            let cancel = cancel.clone();
-            async move {
-                let mut rows = rows?;
-                let next = tokio::select! {
-                    biased;
-                    () = cancel.cancelled() => Some(Err(cancelled())),
-                    () = until(deadline) => Some(Err(timed_out())),
-                    next = rows.next() => next,
-                };
-                match next? {
-                    Ok(batch) => Some((Ok(batch), Some(rows))),
-                    Err(error) => Some((Err(error), None)),
-                }
-            }
-        }))
-    }
 }
 
 /// How long a `SELECT pg_sleep(seconds)` sleeps.
@@ -462,21 +455,6 @@ pub(crate) fn full(count: usize) -> Result<(), SqlError> {
     Err(SqlError::new(SqlState::CONFIGURATION_LIMIT, message).hint("DEALLOCATE or CLOSE those that are done."))
 }
 
-async fn until(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
-
-fn cancelled() -> SqlError {
-    SqlError::new(SqlState::QUERY_CANCELED, "canceling statement due to user request")
-}
-
-fn timed_out() -> SqlError {
-    SqlError::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout")
-}
-
 impl thalweg_serve::backend::Session for Session {
     type Statement = Statement;
 
@@ -485,42 +463,18 @@ impl thalweg_serve::backend::Session for Session {
     }
 
     async fn describe(&mut self, statement: &Statement, given: &[Option<DataType>]) -> Result<Description, SqlError> {
-        show::described(self, statement, given).await.map_err(|error| placed(error, statement))
+        let described = show::described(self, statement, given).await.map_err(|error| placed(error, statement));
+        self.refusal(described, || audit::masked(statement))
     }
 
     async fn execute(&mut self, statement: &Statement, values: &[ArrayRef]) -> Result<Answer, SqlError> {
-        if self.transaction.is_failed() && !transaction::ends(statement) {
-            let message = "current transaction is aborted, commands ignored until end of transaction block";
-            return Err(SqlError::new(SqlState::FAILED_TRANSACTION, message));
+        // One that was broken off.
+        self.attempt = None;
+        let outcome = self.in_time(statement, values).await;
+        match self.attempt.take() {
+            Some(attempt) => attempt.end(&outcome).and(outcome),
+            None => self.refusal(outcome, || audit::masked(statement)),
         }
-        self.user(&self.objects())?;
-        if self.is_read_only() && transaction::writes(statement) {
-            let words = if statement.text.get(..6).is_some_and(|w| w.eq_ignore_ascii_case("create")) { 2 } else { 1 };
-            let what: Vec<String> = statement.text.split_whitespace().take(words).map(str::to_uppercase).collect();
-            let message = format!("cannot execute {} in a read-only transaction", what.join(" "));
-            return Err(SqlError::new(SqlState::READ_ONLY_TRANSACTION, message));
-        }
-        self.login.cancel.arm();
-        let timeout = self.settings.millis("statement_timeout").map(Duration::from_millis);
-        let deadline = timeout.map(|t| tokio::time::Instant::now() + t);
-        let cancel = self.login.cancel.clone();
-        let answer = {
-            let run = Box::pin(self.run(statement, values));
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => Err(cancelled()),
-                () = until(deadline) => Err(timed_out()),
-                answer = run => answer,
-            }
-        };
-        let answer = answer.map_err(|error| placed(error, statement))?;
-        Ok(match answer {
-            Answer::Rows { schema, rows, tag } => Answer::Rows { schema, rows: self.guarded(rows, deadline), tag },
-            Answer::CopyOut { schema, rows, layout } => {
-                Answer::CopyOut { schema, rows: self.guarded(rows, deadline), layout }
-            }
-            other => other,
-        })
     }
 
     async fn copy_rows(&mut self, rows: RecordBatch) -> Result<(), SqlError> {
@@ -536,7 +490,9 @@ impl thalweg_serve::backend::Session for Session {
     }
 
     fn ingest_target(&mut self, relation: &str) -> Result<IngestTarget, SqlError> {
-        writes::ingest_target(self, relation)
+        let peer = self.login.peer.filter(|_| !std::mem::replace(&mut self.has_ingested, true));
+        let target = writes::ingest_target(self, relation);
+        self.denial(target, relation, peer)
     }
 
     async fn ingest(
@@ -549,7 +505,8 @@ impl thalweg_serve::backend::Session for Session {
     }
 
     async fn subscribe(&mut self, query: &str, after: Option<u64>) -> Result<Subscription, SqlError> {
-        subscribe::open(self, query, after).await
+        let subscription = subscribe::open(self, query, after).await;
+        self.refusal(subscription, || audit::without_secrets(query))
     }
 
     fn begin_implicit(&mut self) {

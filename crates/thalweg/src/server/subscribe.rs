@@ -12,6 +12,7 @@ use thalweg_runtime::live::{Engine, Followed, Job, JobInput, Pin, Relation};
 use thalweg_serve::backend::{Answer, Change, Subscription};
 use thalweg_sql::server::{JobPlan, JobSource, Oid, Privilege, ast, bytes_text};
 
+use super::audit::{Event, Kind, Who};
 use super::jobs::{End, start};
 use super::session::Session;
 use super::{Server, shutting_down, writes};
@@ -31,6 +32,8 @@ struct Followable {
 pub(super) struct Rights {
     user: Option<Oid>,
     reads: Vec<Oid>,
+    /// For the audit log, when they end.
+    who: Option<Who>,
 }
 
 impl Rights {
@@ -38,7 +41,7 @@ impl Rights {
         let objects = session.objects();
         let user = session.user(&objects)?;
         let may = |oid: &&Oid| objects.get(**oid).is_some_and(|o| objects.may_reach(&user, o, Privilege::Select));
-        Ok(Self { user: Some(user.oid), reads: reads.iter().filter(may).copied().collect() })
+        Ok(Self { user: Some(user.oid), reads: reads.iter().filter(may).copied().collect(), who: Some(session.who()) })
     }
 
     pub(super) fn hold(&self, server: &Server) -> bool {
@@ -210,6 +213,10 @@ async fn next(followable: Arc<Followable>, state: State) -> Option<(Events, Opti
                     return Some((vec![Err(shutting_down())], None));
                 }
                 if !followable.rights.hold(&server) {
+                    if let Some(who) = &followable.rights.who {
+                        let event = Event::of(Kind::PrivilegeRefused, who).failed(SqlState::INSUFFICIENT_PRIVILEGE);
+                        server.audit.note(&event.detail("a subscription ended: its right was taken back"));
+                    }
                     let message = "permission denied: the right to follow this was taken back";
                     return Some((vec![Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, message))], None));
                 }

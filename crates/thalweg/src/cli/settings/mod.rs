@@ -17,7 +17,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use thalweg::Error;
-use thalweg::server::ServerConfig;
+use thalweg::server::{ServerConfig, without_credentials};
 use thalweg_serve::{http::HttpConfig, pg::PgLimits, tls};
 
 pub(crate) use args::{ServeArgs, suspects};
@@ -190,8 +190,8 @@ impl Effective {
         for (address, key) in [(pg_address, "pg"), (http_address, "http")] {
             if !address.ip().is_loopback() && tls_certificate.is_none() && tls_key.is_none() {
                 problems.push(format!(
-                    "{}: {key}: an address that is not loopback needs TLS\n  hint: Give tls-certificate and tls-key, or \
-                     listen on 127.0.0.1.",
+                    "{}: {key}: an address that is not loopback needs TLS\n  hint: Give --tls-certificate and --tls-key, \
+                     or listen on 127.0.0.1.",
                     self.origin(key)
                 ));
             }
@@ -227,7 +227,7 @@ impl Effective {
         let mut out = String::new();
         for (setting, origin) in SETTINGS.iter().zip(&self.origins) {
             let line = match (setting.get)(&self.settings) {
-                Some(value) => format!("{} = {}", setting.key, setting.toml(&values::masked(&value))),
+                Some(value) => format!("{} = {}", setting.key, setting.toml(&without_credentials(&value))),
                 None => format!("# {} is not set", setting.key),
             };
             let unset = setting.unset.filter(|_| *origin == Origin::Default);

@@ -162,6 +162,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         |s| Some(s.log_json.to_string()),
     ),
     setting(
+        LOGS,
+        ("audit-log", "FILE", Kind::Text),
+        "Where logins, changes of the catalog and refusals are written, one JSON object a line",
+        "/var/log/thalweg/audit.log",
+        |s, v| set(&mut s.server.audit_log, path(v).map(Some)),
+        |s| file(s.server.audit_log.as_ref()),
+    )
+    .unset("audit.log in the data directory, none without one"),
+    setting(
         HTTP,
         ("http-allowed-origins", "ORIGINS", Kind::List),
         "Origins besides the server's own whose pages may call",

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use thalweg::server::without_credentials;
 use thalweg::{Error, parse_bytes};
 
 /// Nobody waits longer; a time beyond it is a slip.
@@ -92,7 +93,7 @@ pub(super) fn origins(text: &str) -> Result<Vec<String>, Error> {
         match rest {
             Some(host) if !host.is_empty() && !host.contains(['/', '@', '*', '?']) => Ok(item.to_owned()),
             _ => wrong(
-                format!("'{}' is not an origin", masked(item)),
+                format!("'{}' is not an origin", without_credentials(item)),
                 "Write scheme, host and port and nothing more: https://console.example:8443.",
             ),
         }
@@ -139,23 +140,4 @@ pub(super) fn shown_time(time: Duration) -> String {
 
 pub(super) fn shown_path(path: &Path) -> String {
     path.to_string_lossy().into_owned()
-}
-
-/// `text` without the credentials of the URLs in it.
-pub(super) fn masked(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        out.push_str(before);
-        let end = after.find(['/', ',', ' ', '"', '\'']).unwrap_or(after.len());
-        rest = match after[..end].rfind('@') {
-            Some(at) => {
-                out.push_str("***");
-                &after[at..]
-            }
-            None => after,
-        };
-    }
-    out + rest
 }
