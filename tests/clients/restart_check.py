@@ -1,5 +1,6 @@
 """What is created survives a restart: tables, rows, views, indexes, users and comments."""
 
+import datetime
 import pathlib
 import tempfile
 
@@ -24,6 +25,9 @@ CREATE TABLE other.item (id int PRIMARY KEY)
 INSERT INTO other.item VALUES (42)
 CREATE USER keeper WITH PASSWORD 'secret'
 COMMENT ON TABLE item IS 'things'
+COMMENT ON COLUMN item.name IS 'what it is called'
+COMMENT ON COLUMN item.id IS 'its number'
+COMMENT ON COLUMN item.id IS NULL
 DELETE FROM item WHERE id > 490
 FLUSH
 UPDATE item SET name = 'changed' WHERE id = 7
@@ -44,6 +48,8 @@ QUESTIONS = [
     "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2",
     "SELECT rolname FROM pg_roles WHERE rolname IN ('root', 'keeper') ORDER BY 1",
     "SELECT obj_description('item'::regclass, 'pg_class')",
+    "SELECT col_description('item'::regclass, ordinal_position), column_name FROM information_schema.columns "
+    "WHERE table_schema = 'public' AND table_name = 'item' ORDER BY ordinal_position",
     "SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns "
     "WHERE table_schema = 'public' ORDER BY 1, ordinal_position",
 ]
@@ -95,6 +101,18 @@ def compare(before: dict, after: dict) -> None:
     wrong = [f"{question}\n  before {before[question]!r:.500}\n  after  {after[question]!r:.500}"
              for question in QUESTIONS if before[question] != after[question]]
     assert not wrong, "\n".join(wrong)
+
+
+@check
+def checkpoints_are_told_in_sql():
+    with life.connect() as connection:
+        rows = connection.execute("SELECT epoch, durable_at, interval_ms, duration_ms, written_bytes, state_bytes "
+                                  "FROM thalweg_catalog.checkpoints ORDER BY epoch").fetchall()
+    assert rows and rows[0][2] is None, rows[:1]
+    now = datetime.datetime.now(datetime.timezone.utc)
+    assert all(now - datetime.timedelta(minutes=10) < row[1] <= now + datetime.timedelta(seconds=1) for row in rows), rows
+    assert all(before[1] <= row[1] and row[2] >= 0 for before, row in zip(rows, rows[1:])), rows
+    assert all(row[3] > 0 for row in rows) and rows[-1][5] > 490 and max(row[4] for row in rows) > 490, rows
 
 
 @check

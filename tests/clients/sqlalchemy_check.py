@@ -48,6 +48,7 @@ def inspected():
             "CREATE VIEW seen_view AS SELECT a, b FROM seen",
             "CREATE MATERIALIZED VIEW seen_total AS SELECT b, count(*) AS n FROM seen GROUP BY b",
             "COMMENT ON TABLE seen IS 'what is seen'",
+            "COMMENT ON COLUMN seen.b IS 'the second'",
         ):
             connection.exec_driver_sql(statement)
     return sa.inspect(made)
@@ -209,7 +210,27 @@ def inspect_constraints_that_are_not_there():
 
 @check
 def inspect_comment():
-    same(inspected().get_table_comment("seen"), {"text": "what is seen"})
+    found = inspected()
+    same(found.get_table_comment("seen"), {"text": "what is seen"})
+    same([c["comment"] for c in found.get_columns("seen")][:3], [None, "the second", None])
+
+
+@check
+def comment_on_what_is_not_there():
+    inspected()
+    for statement, state in (
+        ("COMMENT ON TABLE nowhere IS 'x'", "42P01"),
+        ("COMMENT ON COLUMN seen.nothing IS 'x'", "42703"),
+        ("COMMENT ON COLUMN b IS 'x'", "42601"),
+        ("COMMENT ON VIEW seen IS 'x'", "42809"),
+    ):
+        with engine().connect() as connection:
+            try:
+                connection.exec_driver_sql(statement)
+            except sa.exc.DBAPIError as error:
+                same(error.orig.sqlstate, state)
+            else:
+                raise AssertionError(f"{statement} was not refused")
 
 
 @check

@@ -134,7 +134,7 @@ async fn every_kind_of_event_is_there_and_no_password_is() {
     }
     assert_eq!(refused(&root, "CREATE TABLE renamed (k INT)").await, "42P07");
     let source = "CREATE SOURCE s (k INT) WITH (connector = 'nowhere', sasl.password = 'canary-3')";
-    root.simple_query(source).await.expect("a source is opened by what reads it");
+    assert_eq!(refused(&root, source).await, "42P10");
     // What does not parse never was a statement.
     assert_eq!(refused(&root, "CREATE USER bob PASSWORD canary").await, "42601");
     drop(root);
@@ -177,11 +177,7 @@ async fn every_kind_of_event_is_there_and_no_password_is() {
         &[("event", "ddl"), ("object", "t"), ("statement", "ALTER TABLE t RENAME TO renamed"), ok],
         &[("event", "role"), ("object", "gone"), ("statement", "DROP ROLE gone"), ok],
         &[("event", "ddl"), ("object", "renamed"), ("outcome", "error"), ("sqlstate", "42P07")],
-        &[
-            ("event", "ddl"),
-            ("object", "s"),
-            ("statement", &source.replace("'nowhere'", "'***'").replace("canary-3", "***")),
-        ],
+        &[("event", "ddl"), ("object", "s"), ("statement", &source.replace("canary-3", "***")), ("sqlstate", "42P10")],
         &[("event", "logout"), root],
         &[("event", "login_refused"), ann, ("surface", "postgres"), ("sqlstate", "28P01")],
         &[("event", "login_refused"), ("user", "nobody"), ("sqlstate", "28P01")],

@@ -179,3 +179,40 @@ fn a_plan_shows_what_bounds_it_and_what_does_not() {
         assert!(printed.contains(part), "{part} is not in:\n{printed}");
     }
 }
+
+#[tokio::test]
+async fn checkpoints_are_listed_and_damage_is_found() {
+    let dir = temp();
+    let run = |command: &str, args: &[&str]| {
+        let output = thalweg().args(["checkpoint", command, "--data"]).arg(dir.path()).args(args).output();
+        let output = output.expect("the binary starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, _, error) = run("list", &[]);
+    assert!(code == Some(1) && error.contains("has no checkpoints"), "{error}");
+
+    let db = thalweg::Thalweg::open_directory(dir.path()).await.expect("it opens");
+    db.execute("CREATE TABLE t (k INT PRIMARY KEY)").await.expect("it is made");
+    db.execute("INSERT INTO t SELECT * FROM generate_series(1, 1000)").await.expect("they fit");
+    // Also while the directory is in use.
+    assert_eq!(run("verify", &[]).0, Some(0));
+    db.close().await;
+
+    let (code, listed, _) = run("list", &["--json"]);
+    let newest: serde_json::Value = serde_json::from_str(listed.lines().next().expect("one")).expect("JSON");
+    assert!(code == Some(0) && newest["jobs"] == 1 && newest["state_bytes"].as_u64() > Some(1000), "{listed}");
+    let (code, table, _) = run("verify", &[]);
+    assert!(code == Some(0) && table.contains("whole") && table.starts_with("       EPOCH"), "{table}");
+
+    let state = newest["files"][0].as_str().expect("a file");
+    let path = dir.path().join("checkpoints").join(state);
+    let mut bytes = std::fs::read(&path).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).expect("writable");
+    let (code, table, _) = run("verify", &[]);
+    for part in ["DAMAGED", state, "expected checksum"] {
+        assert!(code == Some(1) && table.contains(part), "{part} is not in:\n{table}");
+    }
+}

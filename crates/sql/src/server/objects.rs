@@ -196,6 +196,8 @@ pub struct Object {
     pub depends: BTreeSet<Oid>,
     /// `COMMENT ON`.
     pub comment: Option<String>,
+    /// `COMMENT ON COLUMN`, by position.
+    pub column_comments: BTreeMap<usize, String>,
     /// What it goes with: it is made, named and dropped with it.
     pub part_of: Option<Oid>,
 }

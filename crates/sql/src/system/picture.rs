@@ -52,6 +52,8 @@ pub struct Picture {
     pub secrets: Vec<Secret>,
     /// What rows are expected to be.
     pub expectations: Vec<Expectation>,
+    /// The last checkpoints of this start, oldest first.
+    pub checkpoints: Vec<Checkpoint>,
 }
 
 /// A schema.
@@ -284,6 +286,23 @@ pub struct Function {
     pub language: String,
     /// Its text.
     pub source: String,
+}
+
+/// A checkpoint that this start of the server has made durable.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Checkpoint {
+    /// Everything up to this epoch is in.
+    pub epoch: u64,
+    /// When it was durable, microseconds since 1970-01-01 UTC.
+    pub durable_at: i64,
+    /// Time to make it durable, milliseconds.
+    pub duration_ms: f64,
+    /// Time since the one before, milliseconds; `None` for the first.
+    pub interval_ms: Option<f64>,
+    /// Bytes written for it.
+    pub written_bytes: u64,
+    /// Bytes of all state that it refers to.
+    pub state_bytes: u64,
 }
 
 /// An expectation of a table or source.

@@ -122,7 +122,7 @@ impl Manifest {
     }
 
     /// The files that it names.
-    pub(super) fn files(&self) -> BTreeSet<&str> {
+    pub fn files(&self) -> BTreeSet<&str> {
         self.jobs.values().flat_map(|job| &job.parts).map(|part| part.file.as_str()).collect()
     }
 

@@ -7,6 +7,7 @@
 mod blob;
 mod manifest;
 mod shelf;
+mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use thalweg_core::{Error, Result};
 pub use blob::SavedTable;
 pub use manifest::{JobManifest, Manifest, PartManifest, SourceManifest};
 pub use shelf::{DiskShelf, Shelf};
+pub use survey::{Surveyed, survey, verify};
 
 /// Checkpoints that are kept.
 pub const KEPT: usize = 3;

@@ -232,3 +232,50 @@ fn a_job_that_has_stopped_stays_as_it_was_and_one_that_is_gone_goes() {
     assert_eq!(restored(&found).keys().copied().collect::<Vec<_>>(), [1, 2]);
     assert_eq!(restored(&found)[&2], State::from([(1, 2)]));
 }
+
+#[test]
+fn a_look_from_outside_finds_every_damage_and_changes_nothing() {
+    let disk = SimDisk::new();
+    let mut history = History::new(5, disk.clone());
+    (0..12).for_each(|_| history.step());
+    let shelf = shelf(&disk);
+    let names = shelf.list().expect("a list");
+    let found = survey(shelf.as_ref()).expect("readable");
+    assert!(found.len() >= 2 && found.windows(2).all(|pair| pair[0].name > pair[1].name));
+    for checkpoint in &found {
+        assert!(checkpoint.manifest.is_ok());
+        assert!(verify(shelf.as_ref(), checkpoint).expect("readable").is_some_and(|wrong| wrong.is_empty()));
+    }
+    // Every byte that is named counts, and every byte of a manifest.
+    let ends = |name: &str, from: u64, length: u64| [0, length / 2, length - 1].map(|at| (name.to_owned(), from + at));
+    let manifests = || found.iter().filter_map(|c| c.manifest.as_ref().ok().map(|m| (c, m)));
+    let parts = manifests().flat_map(|(_, m)| m.jobs.values().flat_map(|job| &job.parts));
+    let mut places: Vec<(String, u64)> = parts.flat_map(|p| ends(&p.file, p.offset, p.length)).collect();
+    places.extend(manifests().flat_map(|(c, _)| ends(&c.name, 0, shelf.read(&c.name).expect("readable").len() as u64)));
+    assert!(places.len() > 20);
+    for (name, at) in places {
+        let whole = shelf.read(&name).expect("readable");
+        let mut bytes = whole.clone();
+        bytes[usize::try_from(at).expect("small")] ^= 0x10;
+        replace(shelf.as_ref(), &name, &bytes);
+        let is_damaged = |c: &Surveyed| {
+            let wrong = verify(shelf.as_ref(), c).expect("readable");
+            c.manifest.is_err() || wrong.is_some_and(|wrong| !wrong.is_empty())
+        };
+        assert!(survey(shelf.as_ref()).expect("readable").iter().any(is_damaged), "{name}, byte {at}");
+        replace(shelf.as_ref(), &name, &whole);
+    }
+    shelf.remove(names.iter().find(|n| n.ends_with(".state")).expect("one")).expect("removed");
+    let wrong = survey(shelf.as_ref())
+        .expect("readable")
+        .iter()
+        .filter_map(|c| verify(shelf.as_ref(), c).expect("readable"))
+        .flatten()
+        .count();
+    assert!(wrong > 0, "a file is missing");
+}
+
+fn replace(shelf: &dyn Shelf, name: &str, bytes: &[u8]) {
+    shelf.remove(name).expect("removed");
+    shelf.publish(&[], (name, bytes)).expect("written");
+}

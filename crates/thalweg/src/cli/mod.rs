@@ -1,6 +1,7 @@
 //! Commands and their flags. It must not know how a command does its work.
 
 mod bench;
+mod checkpoint;
 mod http;
 mod pg;
 mod progress;
@@ -43,6 +44,8 @@ enum Command {
     Sql(sql::SqlArgs),
     /// Shows what a server does, second by second.
     Top(top::TopArgs),
+    /// Lists and verifies the checkpoints of a data directory.
+    Checkpoint(checkpoint::CheckpointArgs),
     /// Generates the data of benchmarks, and loads a server.
     Bench(bench::BenchArgs),
 }
@@ -55,6 +58,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(args) => serve::serve(&args),
         Command::Sql(args) => sql::sql(&args),
         Command::Top(args) => top::top(&args),
+        Command::Checkpoint(args) => checkpoint::checkpoint(&args),
         Command::Bench(args) => bench::bench(&args),
     };
     match result {

@@ -1,7 +1,7 @@
 //! CREATE TABLE, SOURCE, VIEW, MATERIALIZED VIEW and SINK: planned, started, put into the catalog. It must not know how
 //! that is logged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
 use thalweg_connectors::{EpochSinkRequest, SourceRequest};
@@ -125,6 +125,7 @@ pub(super) fn create(session: &mut Session, objects: &mut Objects, statement: &S
         columns,
         depends,
         comment: None,
+        column_comments: BTreeMap::new(),
         part_of: None,
     };
     if let Some((of, aside)) = quarantine {

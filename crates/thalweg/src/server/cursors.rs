@@ -1,7 +1,7 @@
 //! Subscriptions by name and cursors over them: the changes of a relation, fetched by whoever asks. What is kept of them
 //! is the relation's change log. It must not know protocols.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -234,6 +234,7 @@ pub(super) fn create(
         columns: with_meta(&on.columns),
         depends: BTreeSet::from([on.oid]),
         comment: None,
+        column_comments: BTreeMap::new(),
         part_of: None,
     })?;
     Ok(Made::new("CREATE SUBSCRIPTION"))

@@ -1,7 +1,7 @@
 //! Statements that change the catalog: they plan, start or stop what runs, and are written to the catalog's log.
 //! It must not know protocols.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use thalweg_sql::server::{
 };
 use thalweg_store::Log;
 
+use super::comments::{self, Comment};
 use super::create::create;
 use super::drops::{by_itself, drop_all, found, owned};
 use super::roles::{alter_role, create_role, granted, no_role};
@@ -279,6 +280,7 @@ pub(super) fn new_object(
         columns: Arc::new(arrow::datatypes::Schema::empty()),
         depends: BTreeSet::new(),
         comment: None,
+        column_comments: BTreeMap::new(),
         part_of: None,
     })
 }
@@ -423,17 +425,9 @@ fn sql_statement(session: &mut Session, objects: &mut Objects, sql: &ast::Statem
         Sql::Revoke(revoke) => {
             granted(session, objects, &revoke.privileges, revoke.objects.as_ref(), &revoke.grantees, false)
         }
-        Sql::Comment { object_name, comment, .. } => {
-            let path = session.path();
-            let name = ObjectName::of(object_name);
-            // A comment on a column is accepted for the tools that write them; only relations keep theirs.
-            if let Some(object) = objects.find(&name, &path).cloned() {
-                owned(session, objects, &object)?;
-                let mut object = object.as_ref().clone();
-                object.comment.clone_from(comment);
-                objects.put(object)?;
-            }
-            Ok(Made::new("COMMENT"))
+        Sql::Comment { object_type, object_name, comment, if_exists, .. } => {
+            let on = Comment { of: *object_type, name: object_name, text: comment.clone(), if_exists: *if_exists };
+            comments::comment(session, objects, on)
         }
         other => {
             let word = other.to_string();
@@ -492,6 +486,7 @@ fn create_index(session: &mut Session, objects: &mut Objects, index: &ast::Creat
         columns: Arc::new(on.columns.project(&columns).map_err(thalweg_core::Error::from)?),
         depends: BTreeSet::from([on.oid]),
         comment: None,
+        column_comments: BTreeMap::new(),
         part_of: None,
     })?;
     Ok(Made { awaited: Some(oid), ..Made::new("CREATE INDEX") })

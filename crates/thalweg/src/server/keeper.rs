@@ -1,7 +1,7 @@
 //! `Keeper`: takes the engine's checkpoints to the store and, at a start, what was kept back to the jobs. It must not know
 //! statements.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -10,12 +10,16 @@ use thalweg_operators::StateTable;
 use thalweg_plan::Plan;
 use thalweg_runtime::live::{Checkpoint, Durable, Job, JobInput, JobState, SavedChange, SavedJob, SavedPart};
 use thalweg_sql::server::Oid;
+use thalweg_sql::system;
 use thalweg_store::checkpoint::{
     Change, Checkpoints, Found, JobChange, Manifest, PartManifest, SavedTable, SourceManifest, Written, read_part,
 };
 use tokio::sync::watch;
 
 use super::Server;
+
+/// Checkpoints that `thalweg_catalog.checkpoints` lists.
+const RECENT: usize = 100;
 
 /// How it stands with checkpoints.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +41,8 @@ pub(crate) struct Keeper {
     checkpoints: Mutex<Checkpoints>,
     restored: Mutex<BTreeMap<u64, thalweg_store::checkpoint::SavedJob>>,
     kept: watch::Sender<Kept>,
+    /// The last ones of this start, oldest first; [`RECENT`] at most.
+    recent: Mutex<VecDeque<system::Checkpoint>>,
     incarnation: u64,
     /// For threads that wait.
     runtime: tokio::runtime::Handle,
@@ -57,12 +63,18 @@ impl Keeper {
             checkpoints: Mutex::new(checkpoints),
             restored: Mutex::new(found.jobs),
             kept: watch::Sender::new(kept),
+            recent: Mutex::default(),
         }
     }
 
     /// The last checkpoint, and the news of the next.
     pub fn kept(&self) -> watch::Receiver<Kept> {
         self.kept.subscribe()
+    }
+
+    /// The last checkpoints of this start, oldest first.
+    pub fn recent(&self) -> Vec<system::Checkpoint> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 
     /// What the last checkpoint before the start holds of `oid`, if it fits `plan`. It is given out once.
@@ -171,6 +183,19 @@ impl Keeper {
             kept.at = now;
             kept.count += 1;
             kept.error = None;
+        });
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.len() == RECENT {
+            recent.pop_front();
+        }
+        let before = recent.back().map(|before| before.durable_at);
+        recent.push_back(system::Checkpoint {
+            epoch: written.epoch,
+            durable_at: now,
+            duration_ms: written.took.as_secs_f64() * 1e3,
+            interval_ms: before.map(|before| (now - before) as f64 / 1e3),
+            written_bytes: written.bytes,
+            state_bytes: written.total_bytes,
         });
     }
 

@@ -6,6 +6,7 @@
 
 pub(crate) mod audit;
 mod backend;
+mod comments;
 mod create;
 mod cursors;
 mod ddl;

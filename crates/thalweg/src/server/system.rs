@@ -117,6 +117,7 @@ fn picture(session: &Session, objects: &Objects) -> Picture {
         functions: Vec::new(),
         secrets: objects.all().filter_map(|o| secret(objects, o)).collect(),
         expectations: objects.all().flat_map(|o| expectations(o)).collect(),
+        checkpoints: session.server.keeper.as_ref().map_or_else(Vec::new, |keeper| keeper.recent()),
     }
 }
 
@@ -184,7 +185,7 @@ fn relation(session: &Session, objects: &Objects, object: &Object) -> Option<sys
             not_null: !field.is_nullable() && !primary_key.is_empty(),
             default,
             generated,
-            comment: None,
+            comment: object.column_comments.get(&i).cloned(),
         }
     });
     let schema = objects.schema(&object.schema).or_else(|| objects.schema(PUBLIC));

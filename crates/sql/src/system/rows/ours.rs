@@ -5,7 +5,7 @@ use super::{Row, row};
 use crate::system::cell::Cell;
 use crate::system::columns;
 use crate::system::definition;
-use crate::system::picture::{Expectation, Kind, OWNER, Oid, Relation, Secret};
+use crate::system::picture::{Checkpoint, Expectation, Kind, OWNER, Oid, Relation, Secret};
 use crate::system::privileges::acl;
 use crate::system::scope::{IndexEntry, Scope};
 use crate::system::types;
@@ -39,6 +39,7 @@ pub(super) fn rows(scope: &Scope, name: &str, rw: bool) -> Vec<Row> {
         "streaming_jobs" => scope.relations().filter(|r| is_streaming(r.kind)).map(|r| job(scope, r)).collect(),
         "settings" => settings(scope),
         "expectations" => scope.picture.expectations.iter().filter_map(|e| expectation(scope, e)).collect(),
+        "checkpoints" => scope.picture.checkpoints.iter().map(checkpoint).collect(),
         "sessions" => sessions(scope),
         "recovery_info" => vec![row! { "id" => 1, "state" => "RUNNING" }],
         _ => Vec::new(),
@@ -201,6 +202,15 @@ fn expectation(scope: &Scope, expectation: &Expectation) -> Option<Row> {
         "check" => expectation.check.as_str(), "on_violation" => expectation.on_violation,
         "violations" => i64::try_from(expectation.violations).unwrap_or(i64::MAX),
     })
+}
+
+fn checkpoint(checkpoint: &Checkpoint) -> Row {
+    let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    row! {
+        "epoch" => whole(checkpoint.epoch), "durable_at" => checkpoint.durable_at,
+        "interval_ms" => checkpoint.interval_ms, "duration_ms" => checkpoint.duration_ms,
+        "written_bytes" => whole(checkpoint.written_bytes), "state_bytes" => whole(checkpoint.state_bytes),
+    }
 }
 
 fn secrets(scope: &Scope, connections: bool) -> Vec<Row> {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, TimeUnit};
 
 use crate::system::{
-    Column, Cursor, Depend, Expectation, Function, Index, Kind, OWNER, Oid, PUBLIC_SCHEMA, Picture, Prepared,
-    Privilege, Progress, Relation, Schema, Secret, Session, SessionInfo, Setting, SystemCatalog, User,
+    Checkpoint, Column, Cursor, Depend, Expectation, Function, Index, Kind, OWNER, Oid, PUBLIC_SCHEMA, Picture,
+    Prepared, Privilege, Progress, Relation, Schema, Secret, Session, SessionInfo, Setting, SystemCatalog, User,
 };
 
 pub(super) const ORDERS: Oid = 16391;
@@ -188,6 +188,7 @@ pub(super) fn picture() -> Picture {
             on_violation: "QUARANTINE",
             violations: 2,
         }],
+        checkpoints: vec![Checkpoint { epoch: 7, durable_at: 1_000_000, state_bytes: 4096, ..Checkpoint::default() }],
     }
 }
 

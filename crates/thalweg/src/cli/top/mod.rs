@@ -16,6 +16,8 @@ use self::figures::{Figures, SortKey};
 use self::sample::Sample;
 use super::http::HttpAddress;
 
+pub(crate) use text::bytes;
+
 /// Flags of `top`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:

@@ -82,7 +82,7 @@ fn count(value: f64) -> String {
 }
 
 /// As 512 B or 1.5 MiB.
-fn bytes(value: f64) -> String {
+pub(crate) fn bytes(value: f64) -> String {
     let mut value = value;
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if value < 1024.0 {

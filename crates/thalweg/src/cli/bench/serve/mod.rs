@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use tokio_postgres::Config;
 
+use self::follow::Follower;
 use self::ingest::IngestLoad;
 use self::objects::Objects;
 use self::points::PointLoad;
@@ -34,6 +35,7 @@ Examples:
   thalweg bench serve                                        all parts against a server on the default ports
   thalweg bench serve --only ingest --rate 100000 --seconds 60
   thalweg bench serve --only ingest,queries --together       both at the same time
+  thalweg bench serve --only ingest --stalled 1              what one that does not read costs the others
   thalweg bench serve --only idle --idle-events 200 --json")]
 pub(crate) struct ServeBenchArgs {
     /// PostgreSQL address of the server
@@ -63,6 +65,9 @@ pub(crate) struct ServeBenchArgs {
     /// HTTP connections of the ingest
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64))]
     connections: u64,
+    /// Other subscribers of the ingest part, which read their snapshot and then nothing more
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=100))]
+    stalled: u64,
     /// Point queries a second
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     queries: u64,
@@ -154,13 +159,13 @@ async fn measure(args: &ServeBenchArgs, config: &Config, http: &HttpAddress, obj
     let tell = |what: &str| eprintln!("{what} …");
     if wants(Part::Ingest) && wants(Part::Queries) && args.together {
         tell("ingest and point queries");
-        let (ingest, queries) = tokio::join!(ingest(events(), objects), points().run());
+        let (ingest, queries) = tokio::join!(ingest(events(), objects, args.stalled), points().run());
         report.add_all(ingest?);
         report.add(queries?);
     } else {
         if wants(Part::Ingest) {
             tell("ingest");
-            report.add_all(ingest(events(), objects).await?);
+            report.add_all(ingest(events(), objects, args.stalled).await?);
         }
         if wants(Part::Queries) {
             tell("point queries");
@@ -171,16 +176,21 @@ async fn measure(args: &ServeBenchArgs, config: &Config, http: &HttpAddress, obj
         tell("single events");
         let schedule = Schedule::counting(IDLE_STEP, IDLE_WARM_UP, args.idle_events);
         let single = IngestLoad { connections: 1, ..load(schedule, 1, "idle") };
-        report.add_all(ingest(single, objects).await?);
+        report.add_all(ingest(single, objects, 0).await?);
     }
     Ok(report)
 }
 
 /// Answers and changes of one ingest load, and whether the view counts every row that was accepted.
-async fn ingest(load: IngestLoad, objects: &Objects) -> Result<[Tally; 2]> {
+async fn ingest(load: IngestLoad, objects: &Objects, stalled: u64) -> Result<[Tally; 2]> {
     let before = objects.counted().await?;
     let name = load.name;
+    let mut beside = Vec::new();
+    for _ in 0..stalled {
+        beside.push(Follower::connect(&load.http).await?);
+    }
     let (accepted, [answers, mut changes]) = load.run().await?;
+    drop(beside);
     let counted = objects.counted().await? - before;
     if counted != accepted {
         changes.fail(1, || format!("{name}: {accepted} events were accepted, but the view counts {counted}"));
