@@ -105,7 +105,8 @@ pub fn masked(text: &str) -> String {
 /// Whether the word at `i` is what something is set to, without quotes. In a query it would be a column.
 fn is_bare(words: &[&TokenWithSpan], i: usize) -> bool {
     let is_value = matches!(&words[i].token, Token::Word(word) if word.keyword != Keyword::NULL);
-    let in_query = || words[..i].iter().any(|t| is_word(t, "SELECT"));
+    let begins = |t: &&&TokenWithSpan| t.token == Token::SemiColon || is_word(t, "SELECT") || is_word(t, "WITH");
+    let in_query = || words[..i].iter().rev().find(begins).is_some_and(|t| is_word(t, "SELECT"));
     is_value && i.checked_sub(1).is_some_and(|before| is_assignment(&words[before].token)) && !in_query()
 }
 
@@ -160,6 +161,11 @@ mod tests {
             ["SELECT password FROM t WHERE a = 'b'", "CREATE VIEW v AS SELECT 1 FROM a JOIN b ON a.token = b.token"]
         {
             assert_eq!(masked(same), same);
+        }
+        for bare in
+            ["SELECT 1; CREATE SOURCE s WITH (password = canary)", "CREATE SINK k AS SELECT 1 WITH (password = canary)"]
+        {
+            assert!(!masked(bare).contains("canary"), "{bare}");
         }
         let cases = [
             ("ALTER USER a PASSWORD 'canary'", "ALTER USER a PASSWORD '***'"),
