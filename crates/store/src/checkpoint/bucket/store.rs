@@ -150,17 +150,24 @@ impl Bucket {
     /// Puts the object `name` twice if need be: the server must refuse the second time.
     pub(super) async fn refuses_to_overwrite(&self, name: &str) -> Result<()> {
         let key = self.path(name);
-        for _ in 0..2 {
+        let (mut made, mut last) = (0, None);
+        for _ in 0..PUT_ATTEMPTS {
             let options = PutOptions::from(PutMode::Create);
             match self.store.put_opts(&key, PutPayload::from_static(b"thalweg\n"), options).await {
-                Ok(_) => (),
+                Ok(_) if made == 1 => return Err(self.overwrites()),
+                Ok(_) => made += 1,
                 Err(StoreError::AlreadyExists { .. }) => return Ok(()),
+                Err(cause @ StoreError::Generic { .. }) => last = Some(self.failed("put", name, &cause)),
                 Err(cause) => return Err(self.failed("put", name, &cause)),
             }
         }
-        Err(Error::invalid_with_hint(
+        Err(last.unwrap_or_else(|| Error::Internal(format!("{}: nothing was tried", self.key(name)))))
+    }
+
+    fn overwrites(&self) -> Error {
+        Error::invalid_with_hint(
             format!("{}: the object store overwrites an object that was to be created (If-None-Match: *)", self.url),
             "Two servers could destroy each other's checkpoints there; use a store, or a version of it, that honours conditional writes.",
-        ))
+        )
     }
 }
