@@ -92,6 +92,13 @@ impl Manifest {
         epoch.parse().ok()
     }
 
+    /// Sorts names in the order in which they were written.
+    pub(super) fn order_of(name: &str) -> (u64, u64) {
+        let numbers = name.strip_suffix(".manifest").and_then(|numbers| numbers.split_once('-'));
+        let (epoch, incarnation) = numbers.unwrap_or_default();
+        (incarnation.parse().unwrap_or(0), epoch.parse().unwrap_or(0))
+    }
+
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
         let mut text = serde_json::to_string(self).map_err(|e| Error::Internal(e.to_string()))?;
         text.push('\n');

@@ -5,17 +5,20 @@
 //! before it is used. It must not know jobs, operators or plans: those are numbers and tables here.
 
 mod blob;
+mod bucket;
 mod manifest;
 mod shelf;
 mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thalweg_core::{Error, Result};
 
 pub use blob::SavedTable;
+pub use bucket::{BucketOptions, BucketShelf};
 pub use manifest::{JobManifest, Manifest, PartManifest, SourceManifest};
 pub use shelf::{DiskShelf, Shelf};
 pub use survey::{Surveyed, survey, verify};
@@ -110,13 +113,15 @@ impl Checkpoints {
     /// The shelf cannot be read; or there are checkpoints and none of them is whole: then nothing is changed.
     pub fn open(shelf: Arc<dyn Shelf>) -> Result<(Self, Found)> {
         let mut names: Vec<String> = shelf.list()?.into_iter().filter(|n| Manifest::epoch_of(n).is_some()).collect();
-        names.sort_unstable();
+        // A later start goes first: what an earlier one still put when it had lost the shelf does not count.
+        names.sort_unstable_by_key(|name| Manifest::order_of(name));
         let mut found = Found::default();
         let (mut last, mut kept, mut incarnation) = (None, Vec::new(), 0);
         for name in names.iter().rev() {
             let read = shelf.read(name).and_then(|bytes| Manifest::decode(name, &bytes));
             let manifest = match read {
                 Ok(manifest) => manifest,
+                Err(error) if is_out_of_reach(&error) => return Err(error),
                 Err(error) => {
                     found.damaged.push(error);
                     continue;
@@ -129,6 +134,7 @@ impl Checkpoints {
                         found.jobs = jobs;
                         last = Some(manifest.clone());
                     }
+                    Err(error) if is_out_of_reach(&error) => return Err(error),
                     Err(error) => {
                         found.damaged.push(error);
                         continue;
@@ -144,8 +150,8 @@ impl Checkpoints {
             return Err(Error::invalid_with_hint(message, hint));
         }
         kept.reverse();
-        let checkpoints =
-            Self { shelf, incarnation: incarnation + 1, last, kept, delivered: BTreeMap::new(), owed: Vec::new() };
+        let incarnation = shelf.first_incarnation().max(incarnation + 1);
+        let checkpoints = Self { shelf, incarnation, last, kept, delivered: BTreeMap::new(), owed: Vec::new() };
         // Of manifests that are damaged nothing may be left that a later fault would bring back.
         for name in names.iter().filter(|n| !checkpoints.kept.iter().any(|m| name_of(m) == **n)) {
             checkpoints.shelf.remove(name)?;
@@ -375,6 +381,12 @@ fn append(bytes: &mut Vec<u8>, file: &str, of: PartOf, tables: &[SavedTable]) ->
     };
     bytes.extend(blob);
     Ok(part)
+}
+
+/// What is out of reach may be whole: nothing may be removed for it.
+fn is_out_of_reach(error: &Error) -> bool {
+    let Error::Io { source, .. } = error else { return false };
+    matches!(source.kind(), ErrorKind::NotConnected | ErrorKind::PermissionDenied)
 }
 
 fn name_of(manifest: &Manifest) -> String {

@@ -39,6 +39,12 @@ pub trait Shelf: Debug + Send + Sync {
     /// # Errors
     /// The disk refuses.
     fn remove(&self, name: &str) -> Result<()>;
+
+    /// The lowest incarnation for whoever has opened it. Where two can have it open, that is above all that others wrote
+    /// with before.
+    fn first_incarnation(&self) -> u64 {
+        1
+    }
 }
 
 /// A folder of a disk.

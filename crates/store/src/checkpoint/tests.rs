@@ -11,7 +11,7 @@ use thalweg_disk::{Disk, Rng, SimDisk};
 use super::*;
 
 /// Keys and values of the one operator of a job.
-type State = BTreeMap<i64, i64>;
+pub(super) type State = BTreeMap<i64, i64>;
 
 fn rows(changes: &[(i64, i64)]) -> RecordBatch {
     let schema = Schema::new(vec![Field::new("k", DataType::Int64, false), Field::new("v", DataType::Int64, false)]);
@@ -36,7 +36,7 @@ fn apply(state: &mut State, tables: &[SavedTable]) {
     }
 }
 
-fn restored(found: &Found) -> BTreeMap<u64, State> {
+pub(super) fn restored(found: &Found) -> BTreeMap<u64, State> {
     let of = |job: &SavedJob| {
         let mut state = State::new();
         job.tables.iter().for_each(|tables| apply(&mut state, tables));
@@ -45,7 +45,7 @@ fn restored(found: &Found) -> BTreeMap<u64, State> {
     found.jobs.iter().map(|(key, job)| (*key, of(job))).collect()
 }
 
-fn merged(_job: u64, _slot: usize, chain: Vec<Vec<SavedTable>>) -> Result<Option<Vec<SavedTable>>> {
+pub(super) fn merged(_job: u64, _slot: usize, chain: Vec<Vec<SavedTable>>) -> Result<Option<Vec<SavedTable>>> {
     let mut state = State::new();
     chain.iter().for_each(|tables| apply(&mut state, tables));
     let all: Vec<(i64, i64)> = state.into_iter().collect();
@@ -53,16 +53,17 @@ fn merged(_job: u64, _slot: usize, chain: Vec<Vec<SavedTable>>) -> Result<Option
 }
 
 /// A random history of two jobs; what was acknowledged, and at which step of the disk.
-struct History {
+pub(super) struct History {
     rng: Rng,
-    disk: SimDisk,
-    checkpoints: Checkpoints,
-    model: BTreeMap<u64, State>,
-    epoch: u64,
+    /// Steps of the disk so far.
+    steps: Box<dyn Fn() -> u64>,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) model: BTreeMap<u64, State>,
+    pub(super) epoch: u64,
     /// All states in order, with the step after which each was acknowledged.
-    acknowledged: Vec<(u64, u64, BTreeMap<u64, State>)>,
+    pub(super) acknowledged: Vec<(u64, u64, BTreeMap<u64, State>)>,
     /// States that were on their way when something failed.
-    attempted: BTreeMap<u64, BTreeMap<u64, State>>,
+    pub(super) attempted: BTreeMap<u64, BTreeMap<u64, State>>,
 }
 
 fn shelf(disk: &SimDisk) -> Arc<dyn Shelf> {
@@ -70,15 +71,20 @@ fn shelf(disk: &SimDisk) -> Arc<dyn Shelf> {
 }
 
 impl History {
-    fn new(seed: u64, disk: SimDisk) -> Self {
-        let (checkpoints, found) = Checkpoints::open(shelf(&disk)).expect("an empty shelf");
+    fn on_disk(seed: u64, disk: &SimDisk) -> Self {
+        let counted = disk.clone();
+        Self::new(seed, shelf(disk), Box::new(move || counted.steps()))
+    }
+
+    pub(super) fn new(seed: u64, shelf: Arc<dyn Shelf>, steps: Box<dyn Fn() -> u64>) -> Self {
+        let (checkpoints, found) = Checkpoints::open(shelf).expect("an empty shelf");
         assert!(found.jobs.is_empty() && found.damaged.is_empty());
         let model = BTreeMap::from([(1, State::new()), (2, State::new())]);
         let (rng, acknowledged, attempted) = (Rng::new(seed), vec![(0, 0, BTreeMap::new())], BTreeMap::new());
-        Self { rng, disk, checkpoints, model, epoch: 0, acknowledged, attempted }
+        Self { rng, steps, checkpoints, model, epoch: 0, acknowledged, attempted }
     }
 
-    fn change(&mut self) -> Change {
+    pub(super) fn change(&mut self) -> Change {
         self.epoch += 1 + self.rng.below(5) as u64;
         let mut change = Change { epoch: self.epoch, wall_clock: 7, workers: 1, ..Change::default() };
         for (key, state) in &mut self.model {
@@ -102,14 +108,14 @@ impl History {
         change
     }
 
-    fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         if self.rng.one_in(6) {
             let _ = self.checkpoints.compact(&merged);
             return;
         }
         let change = self.change();
         if self.checkpoints.write(change).is_ok() {
-            self.acknowledged.push((self.disk.steps(), self.epoch, self.model.clone()));
+            self.acknowledged.push(((self.steps)(), self.epoch, self.model.clone()));
         }
     }
 }
@@ -119,7 +125,7 @@ fn every_crash_leaves_a_state_that_was_and_none_older_than_the_last_acknowledged
     let (mut states, mut newer) = (0, 0);
     for seed in 0..6 {
         let disk = SimDisk::new();
-        let mut history = History::new(seed, disk.clone());
+        let mut history = History::on_disk(seed, &disk);
         disk.record();
         (0..24).for_each(|_| history.step());
         for state in disk.crash_states(12, seed) {
@@ -143,7 +149,7 @@ fn every_crash_leaves_a_state_that_was_and_none_older_than_the_last_acknowledged
 fn what_a_full_disk_refused_is_in_the_next_checkpoint() {
     for seed in 0..40 {
         let disk = SimDisk::new();
-        let mut history = History::new(seed, disk.clone());
+        let mut history = History::on_disk(seed, &disk);
         (0..5).for_each(|_| history.step());
         disk.set_capacity(Some(disk.bytes() + history.rng.below(600) as u64));
         (0..4).for_each(|_| history.step());
@@ -158,17 +164,22 @@ fn what_a_full_disk_refused_is_in_the_next_checkpoint() {
 #[test]
 fn damage_is_reported_and_the_checkpoint_before_is_used() {
     let disk = SimDisk::new();
-    let mut history = History::new(1, disk.clone());
+    damage_on(600, &|| shelf(&disk), &|| shelf(&SimDisk::new()));
+}
+
+/// `empty` opens an empty one.
+pub(super) fn damage_on(rounds: usize, open: &dyn Fn() -> Arc<dyn Shelf>, empty: &dyn Fn() -> Arc<dyn Shelf>) {
+    let mut history = History::new(1, open(), Box::new(|| 0));
     (0..12).for_each(|_| history.step());
-    let names: Vec<String> = shelf(&disk).list().expect("listed");
+    let source = open();
+    let names: Vec<String> = source.list().expect("listed");
     let mut rng = Rng::new(5);
     let (mut fell_back, mut refused, mut harmless) = (0, 0, 0);
-    for round in 0..600 {
+    for round in 0..rounds {
         let name = &names[rng.below(names.len())];
-        let copy = SimDisk::new();
-        let folder = shelf(&copy);
+        let folder = empty();
         for other in &names {
-            let mut bytes = shelf(&disk).read(other).expect("readable");
+            let mut bytes = source.read(other).expect("readable");
             if other == name {
                 let at = rng.below(bytes.len());
                 if round % 3 == 0 { bytes.truncate(at) } else { bytes[at] ^= 1 << rng.below(8) }
@@ -195,7 +206,12 @@ fn damage_is_reported_and_the_checkpoint_before_is_used() {
 #[test]
 fn compaction_bounds_the_chain_and_old_files_go() {
     let disk = SimDisk::new();
-    let (mut checkpoints, _) = Checkpoints::open(shelf(&disk)).expect("an empty shelf");
+    compaction_on(&|| shelf(&disk));
+}
+
+/// `open` opens one and the same shelf.
+pub(super) fn compaction_on(open: &dyn Fn() -> Arc<dyn Shelf>) {
+    let (mut checkpoints, _) = Checkpoints::open(open()).expect("an empty shelf");
     let mut model = State::new();
     for epoch in 1..=300u64 {
         let tables = vec![table(&[(epoch as i64 % 17, epoch as i64)], &[])];
@@ -208,16 +224,20 @@ fn compaction_bounds_the_chain_and_old_files_go() {
     }
     let pieces = checkpoints.last().expect("the last").jobs[&9].parts.len();
     assert!(pieces <= MAX_PIECES + 1, "{pieces} pieces");
-    let files = shelf(&disk).list().expect("listed").len();
+    let files = open().list().expect("listed").len();
     assert!(files < 3 * MAX_PIECES, "{files} files");
-    let (_, found) = Checkpoints::open(shelf(&disk)).expect("whole");
+    let (_, found) = Checkpoints::open(open()).expect("whole");
     assert_eq!(restored(&found)[&9], model);
 }
 
 #[test]
 fn a_job_that_has_stopped_stays_as_it_was_and_one_that_is_gone_goes() {
     let disk = SimDisk::new();
-    let (mut checkpoints, _) = Checkpoints::open(shelf(&disk)).expect("an empty shelf");
+    stopped_on(&|| shelf(&disk));
+}
+
+pub(super) fn stopped_on(open: &dyn Fn() -> Arc<dyn Shelf>) {
+    let (mut checkpoints, _) = Checkpoints::open(open()).expect("an empty shelf");
     let job = |whole| {
         let parts = BTreeMap::from([((0, 0), vec![table(&[(1, 2)], &[])])]);
         JobChange { whole, parts, ..JobChange::default() }
@@ -228,7 +248,7 @@ fn a_job_that_has_stopped_stays_as_it_was_and_one_that_is_gone_goes() {
         let (jobs, stopped) = (BTreeMap::from([(1, job(false))]), BTreeSet::from([2, 9]));
         checkpoints.write(Change { epoch, workers: 1, jobs, stopped, ..Change::default() }).expect("written");
     }
-    let (_, found) = Checkpoints::open(shelf(&disk)).expect("whole");
+    let (_, found) = Checkpoints::open(open()).expect("whole");
     assert_eq!(restored(&found).keys().copied().collect::<Vec<_>>(), [1, 2]);
     assert_eq!(restored(&found)[&2], State::from([(1, 2)]));
 }
