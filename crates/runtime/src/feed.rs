@@ -1,6 +1,7 @@
 //! One worker's readers: which to read next, and into which input. It must not know operators.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use timely::dataflow::InputHandle;
 use crate::container::Chunk;
 use crate::coordinator::SourceReport;
 use crate::partition::{Partition, Read};
+use crate::shell::panicked;
 use crate::splits::SplitQueue;
 use crate::stats::RunStats;
 
@@ -158,7 +160,10 @@ impl Feed {
 
     fn read_from(&mut self, i: usize, max_rows: usize) -> Result<Option<Fed>> {
         let source = &mut self.sources[i];
-        let Read::Rows { rows, dead, bytes, late } = source.read(max_rows)? else { return Ok(None) };
+        // It is read no more when it has panicked: its job fails.
+        let read = catch_unwind(AssertUnwindSafe(|| source.read(max_rows)));
+        let read = read.unwrap_or_else(|panic| Err(panicked(&format!("source {}", source.spec.name), panic.as_ref())));
+        let Read::Rows { rows, dead, bytes, late } = read? else { return Ok(None) };
         let stats = &self.stats.sources[source.index];
         stats.rows.fetch_add(rows.num_rows() as u64, Ordering::Relaxed);
         stats.bytes.fetch_add(bytes as u64, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
-use thalweg_core::{DeltaBatch, Epoch, EpochHeader, Options, Sink};
+use thalweg_core::{DeltaBatch, Epoch, EpochHeader, Offset, Options, Sink, Source, Split, SplitReader};
 use thalweg_plan::{Distribution, Operation, Plan, PlanBuilder, Properties, RelationSpec, SinkSpec, SourceSpec};
 use thalweg_runtime::RunConfig;
 use thalweg_runtime::live::{
@@ -241,6 +241,54 @@ fn a_panic_in_one_job_stops_that_job_alone() {
     bench.push(&job, &queue, &[1]);
     bench.wait("its end", || broken.state() == JobState::Failed);
     assert!(broken.error().is_some_and(|e| e.contains("the target is broken")), "{:?}", broken.error());
+    bench.push(&job, &queue, &[2]);
+    assert_eq!(read(&relation, bench.engine.pin().epoch()), [1, 2]);
+    assert_eq!(bench.engine.fault(), None);
+}
+
+/// A source that says it has a split, and panics when that is read.
+struct Poison;
+
+impl Source for Poison {
+    fn schema(&self) -> SchemaRef {
+        schema()
+    }
+
+    fn splits(&self) -> thalweg_core::Result<Vec<Split>> {
+        Ok(vec![Split { id: "one".into(), lower_bound: None }])
+    }
+
+    fn open(&self, _split: &Split, _from: Offset) -> thalweg_core::Result<Box<dyn SplitReader>> {
+        panic!("the input is poison")
+    }
+
+    fn bounded(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_panic_in_a_source_stops_those_that_read_it_alone() {
+    let bench = Bench::new(2);
+    let (job, relation, queue) = bench.fed("goes on");
+    bench.push(&job, &queue, &[1]);
+    let add = |name: &str, input: JobInput| {
+        let is_relation = matches!(input, JobInput::Relation(_));
+        let to = bench.engine.relation(schema(), None, true);
+        let outputs = vec![JobOutput::Relation(Arc::clone(&to))];
+        let spec = JobSpec {
+            name: name.to_owned(),
+            plan: passing(name, is_relation),
+            inputs: vec![input],
+            outputs,
+            durable: None,
+        };
+        (bench.engine.add(spec).expect("it is added"), to)
+    };
+    let (poisoned, of) = add("poisoned", JobInput::Source(Arc::new(Poison)));
+    let (reader, _) = add("reader", JobInput::Relation(of));
+    bench.wait("their end", || [&poisoned, &reader].iter().all(|job| job.state() == JobState::Failed));
+    assert!(poisoned.error().is_some_and(|e| e.contains("source poisoned panicked: the input is poison")));
     bench.push(&job, &queue, &[2]);
     assert_eq!(read(&relation, bench.engine.pin().epoch()), [1, 2]);
     assert_eq!(bench.engine.fault(), None);

@@ -1,7 +1,7 @@
 //! The connectors as the planner and the runtime want them. It must not know SQL or Timely.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -30,6 +30,39 @@ impl Connectors for Registry {
             thalweg_connectors::SinkMode::Changelog => SinkMode::Changelog,
         });
         Ok(SinkShape { epochs: false, mode, single: layout.single, discards: connector == "blackhole" })
+    }
+}
+
+/// The registry, for the planner of one declaration: the columns that a connector finds are kept, and those that were found
+/// before are not asked for again.
+pub(crate) struct Inferring {
+    known: Option<SchemaRef>,
+    found: OnceLock<SchemaRef>,
+}
+
+impl Inferring {
+    /// `known` are the columns that were found before.
+    pub fn new(known: Option<SchemaRef>) -> Self {
+        Self { known, found: OnceLock::new() }
+    }
+
+    /// The columns that a connector has found.
+    pub fn found(self) -> Option<SchemaRef> {
+        self.found.into_inner()
+    }
+}
+
+impl Connectors for Inferring {
+    fn infer(&self, connector: &str, options: &Options) -> Result<SchemaRef> {
+        if let Some(known) = &self.known {
+            return Ok(Arc::clone(known));
+        }
+        let found = Registry.infer(connector, options)?;
+        Ok(Arc::clone(self.found.get_or_init(|| found)))
+    }
+
+    fn sink(&self, connector: &str, options: &Options) -> Result<SinkShape> {
+        Registry.sink(connector, options)
     }
 }
 

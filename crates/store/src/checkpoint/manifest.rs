@@ -34,6 +34,9 @@ pub struct JobManifest {
     /// The slot of what is to be delivered, if the job delivers.
     #[serde(default)]
     pub outbox: Option<usize>,
+    /// The checkpoint up to which the target holds what was to be delivered; 0 if nothing is known.
+    #[serde(default)]
+    pub delivered: u64,
     /// The state, in the order in which it was saved.
     pub parts: Vec<PartManifest>,
 }

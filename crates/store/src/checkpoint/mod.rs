@@ -180,8 +180,16 @@ impl Checkpoints {
     /// # Errors
     /// The shelf refuses. Then the change is kept, and the next checkpoint has it too.
     pub fn write(&mut self, change: Change) -> Result<Written> {
-        let began = Instant::now();
         self.owed.push(change);
+        self.write_owed()
+    }
+
+    /// Makes durable what could not be made so before, if there is anything.
+    ///
+    /// # Errors
+    /// As [`Checkpoints::write`].
+    pub fn write_owed(&mut self) -> Result<Written> {
+        let began = Instant::now();
         let Some(newest) = self.owed.last() else { return Ok(Written::default()) };
         let mut manifest = Manifest::new(newest.epoch, self.incarnation, newest.wall_clock);
         let file = format!("{:020}-{:010}.state", newest.epoch, self.incarnation);
@@ -196,7 +204,8 @@ impl Checkpoints {
                 }
             }
             let (fingerprint, sources, outbox) = (job.fingerprint, job.sources.clone(), job.outbox);
-            manifest.jobs.insert(*key, JobManifest { fingerprint, sources, outbox, parts });
+            let delivered = self.delivered_to(*key);
+            manifest.jobs.insert(*key, JobManifest { fingerprint, sources, outbox, delivered, parts });
         }
         let before = self.last.iter().flat_map(|last| &last.jobs).filter(|(key, _)| newest.stopped.contains(key));
         for (key, job) in before {
@@ -218,15 +227,20 @@ impl Checkpoints {
         }
         let before = self.last.as_ref()?.jobs.get(&key).filter(|b| b.fingerprint == fingerprint)?;
         let mut parts = before.parts.clone();
-        if let Some(delivered) = self.delivered.get(&key) {
-            parts.retain(|part| Some(part.slot) != before.outbox || part.epoch() > *delivered);
-        }
+        let delivered = self.delivered_to(key);
+        parts.retain(|part| Some(part.slot) != before.outbox || part.epoch() > delivered);
         Some((parts, 0))
     }
 
     /// The target of a job's outbox holds everything up to the checkpoint `epoch`: it is kept no longer.
     pub fn delivered(&mut self, job: u64, epoch: u64) {
         self.delivered.insert(job, epoch);
+    }
+
+    /// The checkpoint up to which the target of a job's outbox is known to hold everything; 0 if nothing is known.
+    pub fn delivered_to(&self, job: u64) -> u64 {
+        let before = self.last.as_ref().and_then(|last| last.jobs.get(&job)).map_or(0, |job| job.delivered);
+        self.delivered.get(&job).copied().unwrap_or(0).max(before)
     }
 
     /// What the outbox of a job holds of checkpoints after `epoch`, oldest first.

@@ -256,7 +256,7 @@ pub(super) fn stopped_on(open: &dyn Fn() -> Arc<dyn Shelf>) {
 #[test]
 fn a_look_from_outside_finds_every_damage_and_changes_nothing() {
     let disk = SimDisk::new();
-    let mut history = History::new(5, disk.clone());
+    let mut history = History::on_disk(5, &disk);
     (0..12).for_each(|_| history.step());
     let shelf = shelf(&disk);
     let names = shelf.list().expect("a list");

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use chrono::{DateTime, SecondsFormat};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use thalweg_disk::LocalDisk;
-use thalweg_store::checkpoint::{DiskShelf, Manifest, Surveyed, survey, verify};
+use thalweg_store::checkpoint::{BucketOptions, BucketShelf, DiskShelf, Manifest, Shelf, Surveyed, survey, verify};
 
 use super::top::bytes;
 
@@ -20,7 +20,10 @@ use super::top::bytes;
 
 Examples:
   thalweg checkpoint list --data ./data             epoch, time, jobs and size of each, newest first
-  thalweg checkpoint verify --data ./data           reads all of it; exit code 1 if anything is damaged")]
+  thalweg checkpoint verify --data ./data           reads all of it; exit code 1 if anything is damaged
+  thalweg checkpoint list --state-store s3://bucket/thalweg --state-store-region eu-central-1
+                                                    those of a bucket; keys are in AWS_ACCESS_KEY_ID and
+                                                    AWS_SECRET_ACCESS_KEY")]
 pub(crate) struct CheckpointArgs {
     #[command(subcommand)]
     what: What,
@@ -37,11 +40,55 @@ enum What {
 #[derive(Args, Debug)]
 struct Of {
     /// The server's data directory
-    #[arg(long, value_name = "DIR", env = "THALWEG_DATA")]
-    data: PathBuf,
+    #[arg(long, value_name = "DIR", env = "THALWEG_DATA", required_unless_present = "state_store")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    bucket: Bucket,
     /// Prints one JSON object a checkpoint
     #[arg(long)]
     json: bool,
+}
+
+/// As `thalweg serve` has them.
+#[derive(Args, Debug)]
+struct Bucket {
+    /// Bucket in which the server keeps its checkpoints
+    #[arg(long, value_name = "URL", env = "THALWEG_STATE_STORE")]
+    state_store: Option<String>,
+    /// Where the object store is, if it is not AWS
+    #[arg(long, value_name = "URL", env = "THALWEG_STATE_STORE_ENDPOINT")]
+    state_store_endpoint: Option<String>,
+    /// Region of the bucket
+    #[arg(long, value_name = "NAME", env = "THALWEG_STATE_STORE_REGION")]
+    state_store_region: Option<String>,
+    /// The endpoint may be http://
+    #[arg(long, env = "THALWEG_STATE_STORE_ALLOW_HTTP")]
+    state_store_allow_http: bool,
+    /// The bucket is in the host's name
+    #[arg(long, env = "THALWEG_STATE_STORE_VIRTUAL_HOST")]
+    state_store_virtual_host: bool,
+}
+
+impl Of {
+    fn shelf(&self) -> Result<Box<dyn Shelf>> {
+        let of = &self.bucket;
+        if let Some(url) = &of.state_store {
+            let options = BucketOptions {
+                endpoint: of.state_store_endpoint.clone(),
+                region: of.state_store_region.clone(),
+                allow_http: of.state_store_allow_http,
+                virtual_host: of.state_store_virtual_host,
+                ..BucketOptions::default()
+            };
+            return Ok(Box::new(BucketShelf::look(url, &options)?));
+        }
+        let data = self.data.as_deref().context("--data or --state-store is needed")?;
+        if !data.join("checkpoints").is_dir() {
+            let what = "name the directory that `thalweg serve --data` was given, or its --state-store";
+            bail!("{} has no checkpoints; {what}", data.display());
+        }
+        Ok(Box::new(DiskShelf::open(Arc::new(LocalDisk::open(data)?), "checkpoints")?))
+    }
 }
 
 pub(crate) fn checkpoint(args: &CheckpointArgs) -> Result<ExitCode> {
@@ -49,12 +96,8 @@ pub(crate) fn checkpoint(args: &CheckpointArgs) -> Result<ExitCode> {
         What::List(of) => (of, false),
         What::Verify(of) => (of, true),
     };
-    let folder = of.data.join("checkpoints");
-    if !folder.is_dir() {
-        bail!("{} has no checkpoints; name the directory that `thalweg serve --data` was given", of.data.display());
-    }
-    let shelf = DiskShelf::open(Arc::new(LocalDisk::open(&of.data)?), "checkpoints")?;
-    let found = survey(&shelf)?;
+    let shelf = of.shelf()?;
+    let found = survey(shelf.as_ref())?;
     let mut damaged = 0;
     if !of.json {
         println!(
@@ -65,7 +108,7 @@ pub(crate) fn checkpoint(args: &CheckpointArgs) -> Result<ExitCode> {
     for checkpoint in &found {
         let mut wrong: Vec<String> = checkpoint.manifest.as_ref().err().map(ToString::to_string).into_iter().collect();
         if reads_all {
-            match verify(&shelf, checkpoint)? {
+            match verify(shelf.as_ref(), checkpoint)? {
                 Some(errors) => wrong.extend(errors.iter().map(ToString::to_string)),
                 // The server has removed it meanwhile.
                 None => continue,

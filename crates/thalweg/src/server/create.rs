@@ -16,7 +16,7 @@ use super::ddl::{Made, home, stop};
 use super::jobs::{End, start};
 use super::secrets::resolved;
 use super::session::Session;
-use crate::wiring::Registry;
+use crate::wiring::{Inferring, Registry};
 
 pub(super) fn create(session: &mut Session, objects: &mut Objects, statement: &Statement) -> Result<Made, SqlError> {
     let (kind, uses) = match statement.kind.options() {
@@ -56,7 +56,9 @@ pub(super) fn create(session: &mut Session, objects: &mut Objects, statement: &S
     let (kind, columns, query, depends) = match kind {
         StatementKind::CreateTable(_) | StatementKind::CreateSource(_) => {
             let table = tag == "CREATE TABLE";
-            let mut declared = server.database.declare(kind, &Registry, &label)?;
+            let connectors = Inferring::new(session.known_columns.take());
+            let mut declared = server.database.declare(kind, &connectors, &label)?;
+            made.found_columns = connectors.found();
             may_connect(session, objects, declared.connector())?;
             if let Some(connector) = declared.connector().filter(|_| server.is_open()) {
                 valid_source(&label, connector, &declared)?;

@@ -4,8 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
+use arrow::datatypes::SchemaRef;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use thalweg_core::{SqlError, SqlState};
+use thalweg_core::{Error, SqlError, SqlState};
 use thalweg_runtime::live::{Job, JobState};
 use thalweg_serve::backend::{CancelToken, Login, Surface};
 use thalweg_sql::server::{
@@ -28,6 +33,25 @@ struct Record {
     user: String,
     path: Vec<String>,
     sql: String,
+    /// The columns that a connector found for it, as an Arrow IPC stream without rows, in base64: the server starts also
+    /// when they cannot be found again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    columns: Option<String>,
+}
+
+impl Record {
+    fn known_columns(&self) -> Result<Option<SchemaRef>, SqlError> {
+        let Some(text) = &self.columns else { return Ok(None) };
+        let bytes = STANDARD.decode(text).map_err(|e| Error::Data(e.to_string()))?;
+        let reader = StreamReader::try_new(bytes.as_slice(), None).map_err(Error::from)?;
+        Ok(Some(reader.schema()))
+    }
+}
+
+fn column_text(columns: &SchemaRef) -> Result<String, SqlError> {
+    let mut bytes = Vec::new();
+    StreamWriter::try_new(&mut bytes, columns).and_then(|mut w| w.finish()).map_err(Error::from)?;
+    Ok(STANDARD.encode(bytes))
 }
 
 /// Runs a statement that changes the catalog; its command tag.
@@ -41,7 +65,9 @@ pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<
     let (made, objects) = apply(session, statement)?;
     if let Some(log) = log.as_mut().filter(|_| made.changed) {
         let sql = made.logged.clone().unwrap_or_else(|| statement.text.to_string());
-        if let Err(error) = written(log, session.login.user.clone(), session.path(), sql) {
+        let columns = made.found_columns.as_ref().map(column_text).transpose();
+        let record = |columns| Record { user: session.login.user.clone(), path: session.path(), sql, columns };
+        if let Err(error) = columns.and_then(|columns| written(log, &record(columns))) {
             // It has not happened: what was started for it stops.
             made.started.iter().for_each(|oid| stop(&server, *oid));
             return Err(error);
@@ -56,9 +82,8 @@ pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<
 }
 
 /// Writes a statement to the catalog's log; it is durable when this returns.
-fn written(log: &mut Log, user: String, path: Vec<String>, sql: String) -> Result<(), SqlError> {
-    let text = serde_json::to_vec(&Record { user, path, sql });
-    let text = text.map_err(|e| thalweg_core::Error::Internal(e.to_string()))?;
+fn written(log: &mut Log, record: &Record) -> Result<(), SqlError> {
+    let text = serde_json::to_vec(record).map_err(|e| Error::Internal(e.to_string()))?;
     Ok(log.append(&text).and_then(|()| log.sync())?)
 }
 
@@ -90,13 +115,23 @@ pub(super) struct Made {
     pub doomed: Vec<Oid>,
     /// A view that takes in what stood before it.
     pub awaited: Option<Oid>,
+    /// The columns that a connector found.
+    pub found_columns: Option<SchemaRef>,
     /// What the log is to say instead of the statement's own text: no password in clear.
     pub logged: Option<String>,
 }
 
 impl Made {
     pub fn new(tag: impl Into<String>) -> Self {
-        Self { tag: tag.into(), changed: true, started: Vec::new(), doomed: Vec::new(), awaited: None, logged: None }
+        Self {
+            tag: tag.into(),
+            changed: true,
+            started: Vec::new(),
+            doomed: Vec::new(),
+            awaited: None,
+            found_columns: None,
+            logged: None,
+        }
     }
 
     pub fn unchanged(tag: impl Into<String>) -> Self {
@@ -163,7 +198,8 @@ pub(crate) async fn take_back(server: &Arc<Server>, oid: Oid) {
     made.doomed.iter().for_each(|oid| drop(objects.remove(*oid)));
     if let Some(log) = log.as_mut() {
         let sql = format!("DROP {} IF EXISTS {} CASCADE", object.class(), object.full_name());
-        if let Err(error) = written(log, "root".to_owned(), vec![PUBLIC.to_owned()], sql) {
+        let record = Record { user: "root".to_owned(), path: vec![PUBLIC.to_owned()], sql, columns: None };
+        if let Err(error) = written(log, &record) {
             tracing::error!(%error, "the catalog's log could not be written");
         }
     }
@@ -184,8 +220,9 @@ pub(crate) async fn wait(server: &Server) {
 /// Runs the statements of the catalog's log.
 pub(super) async fn replay(server: &Arc<Server>, records: Vec<Vec<u8>>) -> Result<(), SqlError> {
     for record in records {
-        let damaged = |what: String| SqlError::from(thalweg_core::Error::invalid(format!("catalog.log: {what}")));
+        let damaged = |what: String| SqlError::from(Error::invalid(format!("catalog.log: {what}")));
         let record: Record = serde_json::from_slice(&record).map_err(|e| damaged(e.to_string()))?;
+        let known_columns = record.known_columns()?;
         let login = Login {
             user: record.user,
             database: "dev".to_owned(),
@@ -198,6 +235,7 @@ pub(super) async fn replay(server: &Arc<Server>, records: Vec<Vec<u8>>) -> Resul
         let mut session = Session::new(Arc::clone(server), login, super::audit::Surface::Embedded)?;
         let path: Vec<String> = record.path.iter().map(|s| quoted(s)).collect();
         session.settings.set("search_path", &path.join(", "))?;
+        session.known_columns = known_columns;
         for statement in parse(&record.sql)? {
             match apply(&mut session, &statement) {
                 Ok((made, objects)) => take_effect(server, &made, objects),
@@ -483,7 +521,7 @@ fn create_index(session: &mut Session, objects: &mut Objects, index: &ast::Creat
         kind: Kind::Index(Index { on: on.oid, columns: columns.clone(), unique: index.unique }),
         sql: index.to_string(),
         query: None,
-        columns: Arc::new(on.columns.project(&columns).map_err(thalweg_core::Error::from)?),
+        columns: Arc::new(on.columns.project(&columns).map_err(Error::from)?),
         depends: BTreeSet::from([on.oid]),
         comment: None,
         column_comments: BTreeMap::new(),

@@ -147,6 +147,16 @@ impl Courier {
             let hint = "An older copy of the data directory was put back: drop the sink and create it anew.";
             return Err(SinkError::Fatal(Error::invalid_with_hint(message, hint)));
         }
+        let known = self.keeper.delivered_to(self.oid);
+        if delivered < known {
+            let message = format!(
+                "SINK_REWOUND: the target holds epoch {delivered}, and has held everything up to epoch {known}: \
+                 what came between is kept no longer"
+            );
+            let hint = "The target was emptied, or an older copy of it was put back: drop the sink, empty the target and \
+                        create the sink anew.";
+            return Err(SinkError::Fatal(Error::invalid_with_hint(message, hint)));
+        }
         while !self.is_over() {
             self.keeper.delivered(self.oid, delivered);
             {

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use thalweg_core::SqlError;
+use thalweg_core::{Error, Source, SqlError};
+use thalweg_plan::SourceSpec;
 use thalweg_runtime::live::{Durable, JobInput, JobOutput, JobSpec};
 use thalweg_sql::server::{JobPlan, JobSource, Oid};
 
+use super::reopening::Reopening;
 use super::{Running, Server};
 use crate::wiring;
 
@@ -34,11 +36,12 @@ pub(crate) fn start(
     let workers = server.engine.workers();
     let durable = durable(server, &plan, &sources, oid, matches!(end, End::Outbox))?;
     let mut queue = None;
+    let mut reopening = Vec::new();
     let mut inputs = Vec::new();
     for (spec, source) in plan.sources.iter().zip(&sources) {
         inputs.push(match source {
             JobSource::Object(oid) => JobInput::Relation(relation(server, *oid, &spec.name)?),
-            JobSource::Connector => JobInput::Source(wiring::source(spec, &Default::default(), workers)?),
+            JobSource::Connector => JobInput::Source(connected(server, spec, &mut reopening)?),
             JobSource::Queue => {
                 let (pushed, source) = server.engine.queue(Arc::clone(&spec.declared));
                 queue = Some(pushed);
@@ -70,7 +73,33 @@ pub(crate) fn start(
     });
     let outputs = outputs.collect();
     let job = server.engine.add(JobSpec { name: name.to_owned(), plan, inputs, outputs, durable })?;
-    Ok(Arc::new(Running { job, relations, queue, turn: Arc::default() }))
+    Ok(Arc::new(Running { job, relations, queue, reopening, turn: Arc::default() }))
+}
+
+/// The source of a connector. At a start one that cannot be opened holds up nothing but what reads it.
+fn connected(
+    server: &Server,
+    spec: &SourceSpec,
+    reopening: &mut Vec<Arc<Reopening>>,
+) -> Result<Arc<dyn Source>, SqlError> {
+    let workers = server.engine.workers();
+    if server.is_open() {
+        return Ok(wiring::source(spec, &Default::default(), workers)?);
+    }
+    let of = spec.clone();
+    let open = move || {
+        let source = wiring::source(&of, &Default::default(), workers)?;
+        source.splits().map(|_| source)
+    };
+    match open() {
+        Ok(source) => Ok(source),
+        Err(error) => {
+            let schema = Arc::new(spec.declared.project(&spec.projection).map_err(Error::from)?);
+            let later = Reopening::begin(&spec.name, schema, &error, Box::new(open))?;
+            reopening.push(Arc::clone(&later));
+            Ok(later)
+        }
+    }
 }
 
 /// What checkpoints know a job by, and what the last one held of it.

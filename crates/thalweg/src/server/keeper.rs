@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use thalweg_core::{EpochRows, Error, Offset, Result, SourceProgress, SqlError, Watermark};
 use thalweg_operators::StateTable;
@@ -21,6 +22,10 @@ use super::Server;
 /// Checkpoints that `thalweg_catalog.checkpoints` lists.
 const RECENT: usize = 100;
 
+/// Between two attempts to reach the store: at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
 /// How it stands with checkpoints.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Kept {
@@ -34,6 +39,8 @@ pub(crate) struct Kept {
     pub failures: u64,
     /// Why the last attempt failed, if it did.
     pub error: Option<String>,
+    /// It failed for want of room.
+    pub is_full: bool,
 }
 
 /// See the module.
@@ -112,6 +119,11 @@ impl Keeper {
         self.lock().delivered(u64::from(oid.0), epoch);
     }
 
+    /// The checkpoint up to which the target of a sink is known to hold everything; 0 if nothing is known.
+    pub fn delivered_to(&self, oid: Oid) -> u64 {
+        self.lock().delivered_to(u64::from(oid.0))
+    }
+
     /// What a sink has to deliver of checkpoints after `epoch`.
     pub fn outbox(&self, oid: Oid, epoch: u64) -> Vec<(u64, Vec<PartManifest>)> {
         self.lock().outbox(u64::from(oid.0), epoch)
@@ -145,9 +157,11 @@ impl Keeper {
     /// Runs until the engine gives no more checkpoints.
     fn run(&self, checkpoints: &Receiver<Checkpoint>, server: &Weak<Server>) {
         while let Ok(checkpoint) = checkpoints.recv() {
-            let Some(server) = server.upgrade() else { return };
-            let change = Change { stopped: stopped(&server), ..changed(checkpoint) };
+            let Some(stopped) = server.upgrade().map(|server| stopped(&server)) else { return };
+            let change = Change { stopped, ..changed(checkpoint) };
             let outcome = self.lock().write(change);
+            let Some(outcome) = self.insist(outcome, server) else { return };
+            let Some(server) = server.upgrade() else { return };
             match outcome {
                 Ok(written) => {
                     self.note_written(written, server.now());
@@ -156,11 +170,7 @@ impl Keeper {
                     self.compact(&server);
                 }
                 Err(error) => {
-                    tracing::error!(%error, "a checkpoint could not be made durable; the next one takes it along");
-                    self.kept.send_modify(|kept| {
-                        kept.failures += 1;
-                        kept.error = Some(error.to_string());
-                    });
+                    self.note_failure(&error);
                     if !is_full(&error) {
                         // After a failed fsync nobody knows what is on the disk: a restart reads what is.
                         server.fail(&error);
@@ -172,8 +182,36 @@ impl Keeper {
         }
     }
 
+    /// A store that is out of reach is tried until it is there. Meanwhile no other checkpoint begins, so that what is owed
+    /// does not grow; the stream goes on. `None` when the server ends before that.
+    fn insist(&self, mut outcome: Result<Written>, server: &Weak<Server>) -> Option<Result<Written>> {
+        let mut pause = FIRST_PAUSE;
+        while let Err(error) = &outcome {
+            if !is_out_of_reach(error) {
+                break;
+            }
+            self.note_failure(error);
+            if server.upgrade().is_none_or(|server| server.is_stopping()) {
+                return None;
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            outcome = self.lock().write_owed();
+        }
+        Some(outcome)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Checkpoints> {
         self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_failure(&self, error: &Error) {
+        tracing::error!(%error, "a checkpoint could not be made durable; the next one takes it along");
+        self.kept.send_modify(|kept| {
+            kept.failures += 1;
+            kept.error = Some(error.to_string());
+            kept.is_full = is_full(error);
+        });
     }
 
     fn note_written(&self, written: Written, now: i64) {
@@ -273,6 +311,11 @@ fn stopped(server: &Server) -> BTreeSet<u64> {
 fn is_full(error: &Error) -> bool {
     use std::io::ErrorKind;
     matches!(error, Error::Io { source, .. } if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
+}
+
+/// The store cannot be reached: it can be later.
+fn is_out_of_reach(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotConnected)
 }
 
 fn changed(checkpoint: Checkpoint) -> Change {

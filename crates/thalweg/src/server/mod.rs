@@ -20,6 +20,7 @@ mod keeper;
 mod metrics;
 mod pool;
 mod read;
+mod reopening;
 mod roles;
 mod seal;
 mod secrets;
@@ -45,15 +46,18 @@ use thalweg_hub::Hub;
 use thalweg_runtime::live::{Engine, Job, JobState, PUSH_SPLIT, PushQueue, Relation};
 use thalweg_runtime::{Clock, RunConfig};
 use thalweg_sql::server::{Database, Objects, Oid};
-use thalweg_store::checkpoint::{Checkpoints, DiskShelf};
+use thalweg_store::checkpoint::{BucketShelf, Checkpoints, DiskShelf, Shelf};
 use thalweg_store::{DataDirectory, Log};
 use tokio::sync::{Mutex, watch};
+
+pub use thalweg_store::checkpoint::BucketOptions;
 
 pub use audit::without_credentials;
 use audit::{AuditLog, Event, Kind};
 pub use backend::ServerBackend;
 use intake::Intake;
 use keeper::{Keeper, Line};
+use reopening::Reopening;
 pub(crate) use session::Session;
 
 /// Settings of a server.
@@ -71,8 +75,19 @@ pub struct ServerConfig {
     pub max_sessions: usize,
     /// Time between two checkpoints, at least; with a data directory.
     pub checkpoint_interval: Duration,
+    /// Where checkpoints are; `None`: in the data directory.
+    pub state_store: Option<StateStore>,
     /// How long a statement may run unless its session sets `statement_timeout`; zero: without end.
     pub statement_timeout: Duration,
+}
+
+/// A bucket for checkpoints.
+#[derive(Clone, Debug, Default)]
+pub struct StateStore {
+    /// `s3://BUCKET/PREFIX`.
+    pub url: String,
+    /// How it is reached.
+    pub options: BucketOptions,
 }
 
 impl Default for ServerConfig {
@@ -86,6 +101,7 @@ impl Default for ServerConfig {
             query_memory_bytes,
             max_sessions: 20_000,
             checkpoint_interval: Duration::from_secs(1),
+            state_store: None,
             statement_timeout: Duration::ZERO,
         }
     }
@@ -98,6 +114,8 @@ pub(crate) struct Running {
     pub relations: Vec<Arc<Relation>>,
     /// Where rows are handed in.
     pub queue: Option<Arc<PushQueue>>,
+    /// Sources that could not be opened at the start.
+    pub reopening: Vec<Arc<Reopening>>,
     /// Held by a statement that reads what it then changes.
     pub turn: Arc<Mutex<()>>,
 }
@@ -153,7 +171,9 @@ impl Server {
         let moved = Arc::clone(&progress);
         // A job's change of state is news as well, though the epoch is the same.
         let observer = Box::new(move |epoch| moved.send_modify(|at| *at = epoch));
-        let (hub, keeper) = data.as_ref().map(durable).transpose()?.unzip();
+        let cluster = seal::cluster_name(data.as_ref().map(|d| d.file("cluster")).as_deref())?;
+        let state_store = config.state_store.as_ref();
+        let (hub, keeper) = data.as_ref().map(|data| durable(data, state_store, &cluster)).transpose()?.unzip();
         let line = Line::new();
         let sender = line.sender.clone();
         // There is room: the next one is taken when this one is written.
@@ -168,7 +188,7 @@ impl Server {
             intake: Intake::new(hub, Arc::clone(&engine)),
             keeper,
             deliveries: deliveries::Deliveries::default(),
-            cluster: seal::cluster_name(data.as_ref().map(|d| d.file("cluster")).as_deref())?,
+            cluster,
             engine,
             open: AtomicBool::new(false),
             failed: OnceLock::new(),
@@ -233,7 +253,8 @@ impl Server {
             }
             if now.failures > failures + 1 {
                 let why = now.error.unwrap_or_default();
-                return Err(SqlError::new(SqlState::DISK_FULL, format!("no checkpoint can be made durable: {why}")));
+                let state = if now.is_full { SqlState::DISK_FULL } else { SqlState("58030") };
+                return Err(SqlError::new(state, format!("no checkpoint can be made durable: {why}")));
             }
             self.engine.want_checkpoint();
             if kept.changed().await.is_err() || self.is_stopping() {
@@ -342,13 +363,16 @@ impl Server {
     }
 }
 
-/// The hub and the checkpoints of a data directory.
-fn durable(data: &DataDirectory) -> Result<(Hub, Arc<Keeper>), SqlError> {
+/// The hub and the checkpoints of a data directory that is called `name`.
+fn durable(data: &DataDirectory, store: Option<&StateStore>, name: &str) -> Result<(Hub, Arc<Keeper>), SqlError> {
     let disk = |name: &str| LocalDisk::open(data.file(name)).map_err(thalweg_core::Error::from);
     let (hub, recovered) = Hub::open(Arc::new(disk("hub")?)).map_err(intake::refused)?;
     tracing::debug!(?recovered, "the hub is open");
-    let shelf = DiskShelf::open(Arc::new(disk("")?), "checkpoints")?;
-    let (checkpoints, found) = Checkpoints::open(Arc::new(shelf))?;
+    let shelf: Arc<dyn Shelf> = match store {
+        Some(store) => Arc::new(BucketShelf::open(&store.url, &store.options, name)?),
+        None => Arc::new(DiskShelf::open(Arc::new(disk("")?), "checkpoints")?),
+    };
+    let (checkpoints, found) = Checkpoints::open(shelf)?;
     Ok((hub, Arc::new(Keeper::new(checkpoints, found))))
 }
 

@@ -50,6 +50,8 @@ pub struct Session {
     pub(crate) logs_out: bool,
     /// A change of the catalog that has begun.
     pub(super) attempt: Option<audit::Attempt>,
+    /// Of a statement of the catalog's log: the columns that its connector found when it was run first.
+    pub(super) known_columns: Option<SchemaRef>,
     /// Rows were handed in: the next may come from another address of the same user.
     has_ingested: bool,
     _registered: Registered,
@@ -79,6 +81,7 @@ impl Session {
             surface,
             logs_out: false,
             attempt: None,
+            known_columns: None,
             has_ingested: false,
             _registered: registered,
             login,

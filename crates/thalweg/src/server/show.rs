@@ -114,20 +114,18 @@ pub(crate) fn show(
         }
         "jobs" => {
             let running = session.server.running.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-            let delivery = |id| {
-                running
-                    .iter()
-                    .find(|(_, r)| r.job.id == id)
-                    .and_then(|(oid, _)| Some(session.server.deliveries.of(*oid)?.state()))
-            };
             let rows = session.server.engine.jobs().into_iter().map(|job| {
-                let delivery = delivery(job.id).unwrap_or_default();
-                let state = match (&delivery.error, delivery.failed) {
+                let of = running.iter().find(|(_, r)| r.job.id == job.id);
+                let delivery = of.and_then(|(oid, _)| Some(session.server.deliveries.of(*oid)?.state()));
+                let delivery = delivery.unwrap_or_default();
+                let waits = of.and_then(|(_, r)| r.reopening.iter().find_map(|source| source.error()));
+                let retried = delivery.error.or(waits);
+                let state = match (&retried, delivery.failed) {
                     (_, true) => "failed".to_owned(),
                     (Some(_), false) => "retrying".to_owned(),
                     (None, false) => format!("{:?}", job.state()).to_lowercase(),
                 };
-                let error = job.error().or(delivery.error);
+                let error = job.error().or(retried);
                 vec![Some(job.id.0.to_string()), Some(job.spec.name.clone()), Some(state), error]
             });
             table(&["Id", "Name", "State", "Error"], rows.collect(), "SHOW")

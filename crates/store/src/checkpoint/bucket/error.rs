@@ -21,6 +21,14 @@ pub(super) fn taken() -> Error {
     )
 }
 
+pub(super) fn of_another() -> Error {
+    Error::new(
+        ErrorKind::PermissionDenied,
+        "the checkpoints below this prefix belong to another data directory: give each server a prefix of its own; \
+         to begin anew here, remove what is below the prefix",
+    )
+}
+
 pub(super) fn lost() -> Error {
     Error::new(
         ErrorKind::PermissionDenied,

@@ -3,7 +3,8 @@
 //! Owns what lies below the prefix: a file is an object of its name, and what is behind its first [`PIECE_BYTES`] lies in
 //! `NAME.piece-00001` and so on, each made by one create-only put (a multipart upload would overwrite). `claim-N` is the
 //! one server that may write: who opens the prefix makes the next one and removes those before, and who finds its own
-//! gone stops. `create-only.probe` is for finding out what the server can do. It must not know what is in the files.
+//! gone stops. `owner` names the data directory that the files belong to: no other is let in. `create-only.probe` is for
+//! finding out what the server can do. It must not know what is in the files.
 
 mod error;
 mod options;
@@ -15,14 +16,11 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use object_store::ObjectStore;
-use object_store::path::Path;
-use thalweg_core::{Error, Result, Secret};
+use thalweg_core::{Error, Result};
 use tokio::runtime::{Builder, Runtime};
 
 use super::Shelf;
 pub use options::BucketOptions;
-use options::Place;
 use store::{Bucket, Put};
 
 /// Bytes of a file in one object. Part of the format: files are read by it.
@@ -33,13 +31,16 @@ const PIECE: &str = ".piece-";
 const CLAIM: &str = "claim-";
 /// An object that is put to see whether the server refuses to overwrite it.
 const PROBE: &str = "create-only.probe";
+/// An object that names the data directory that the files belong to.
+const OWNER: &str = "owner";
 /// Incarnations that one claim has for itself: more than compactions that fail in a row.
 const INCARNATIONS_PER_CLAIM: u64 = 1 << 20;
 
 /// Files below a prefix of a bucket. Whoever opens it takes it over from whoever had it.
 pub struct BucketShelf {
     bucket: Arc<Bucket>,
-    claim: u64,
+    /// `None`: it only looks.
+    claim: Option<u64>,
     /// What the claim holds: no other opening has the same.
     mark: Vec<u8>,
     /// Taken when it is dropped.
@@ -62,32 +63,41 @@ impl Drop for BucketShelf {
 }
 
 impl BucketShelf {
-    /// Opens `s3://BUCKET/PREFIX` and takes it over: a server that has it open can write no more.
+    /// Opens `s3://BUCKET/PREFIX` for the data directory `owner` and takes it over: a server that has it open can write
+    /// no more.
     ///
     /// # Errors
-    /// The URL or an option is wrong, the store cannot be reached or refuses, or it overwrites what it must not.
-    pub fn open(url: &str, options: &BucketOptions) -> Result<Self> {
-        let place = Place::parse(url)?;
-        let (store, secrets) = options.connect(&place)?;
-        Self::over(store, &place.url(), &place.prefix, secrets)
+    /// The URL or an option is wrong, the files below the prefix belong to another data directory, the store cannot be
+    /// reached or refuses, or it overwrites what it must not.
+    pub fn open(url: &str, options: &BucketOptions, owner: &str) -> Result<Self> {
+        Self::over(options.bucket(url)?, owner)
     }
 
-    /// Over any store; for what is shown of it, `url` has no credentials and `secrets` are masked.
-    pub(super) fn over(store: Arc<dyn ObjectStore>, url: &str, prefix: &str, secrets: Vec<Secret>) -> Result<Self> {
-        let prefix =
-            Path::parse(prefix).map_err(|e| Error::invalid(format!("{url}: the prefix is not a path: {e}")))?;
-        let bucket = Arc::new(Bucket { store, prefix, url: url.to_owned(), secrets });
+    /// Opens `s3://BUCKET/PREFIX` to look: whoever has it open goes on.
+    ///
+    /// # Errors
+    /// The URL or an option is wrong.
+    pub fn look(url: &str, options: &BucketOptions) -> Result<Self> {
+        Self::on(options.bucket(url)?)
+    }
+
+    /// Over any bucket.
+    fn over(bucket: Bucket, owner: &str) -> Result<Self> {
+        let mut shelf = Self::on(bucket)?;
+        shelf.claim = Some(shelf.take_over(owner)?);
+        Ok(shelf)
+    }
+
+    fn on(bucket: Bucket) -> Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("checkpoint-bucket")
             .enable_all()
             .build()
-            .map_err(|e| Error::io(url, e))?;
+            .map_err(|e| Error::io(&bucket.url, e))?;
         let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let mark = format!("process {} at {age} ns\n", std::process::id()).into_bytes();
-        let mut shelf = Self { bucket, claim: 0, mark, runtime: Some(runtime) };
-        shelf.claim = shelf.take_over()?;
-        Ok(shelf)
+        Ok(Self { bucket: Arc::new(bucket), claim: None, mark, runtime: Some(runtime) })
     }
 
     /// Waits for `work` on the runtime's own thread: that is allowed from any other.
@@ -105,10 +115,14 @@ impl BucketShelf {
             .map_err(|_| Error::Internal(format!("{}: a request ended without an answer", self.bucket.url)))?
     }
 
-    fn take_over(&self) -> Result<u64> {
-        let (bucket, mark) = (Arc::clone(&self.bucket), self.mark.clone());
+    fn take_over(&self, owner: &str) -> Result<u64> {
+        let (bucket, mark, owner) = (Arc::clone(&self.bucket), self.mark.clone(), owner.to_owned());
         self.wait(async move {
             bucket.refuses_to_overwrite(PROBE).await?;
+            // Before anything is taken from whoever is right here.
+            if let Put::Taken = bucket.put_new(OWNER, owner.as_bytes()).await? {
+                return Err(bucket.of_another());
+            }
             let before: Vec<u64> = bucket.names().await?.iter().filter_map(|name| claim_of(name)).collect();
             let mut claim = before.iter().max().map_or(1, |newest| newest + 1);
             while let Put::Taken = bucket.put_new(&claim_name(claim), &mark).await? {
@@ -120,6 +134,14 @@ impl BucketShelf {
             }
             Ok(claim)
         })
+    }
+}
+
+impl BucketShelf {
+    /// What it takes to write.
+    fn writer(&self) -> Result<(Arc<Bucket>, u64, Vec<u8>)> {
+        let looks = || Error::Internal(format!("{}: it was opened to look only", self.bucket.url));
+        Ok((Arc::clone(&self.bucket), self.claim.ok_or_else(looks)?, self.mark.clone()))
     }
 }
 
@@ -145,7 +167,7 @@ impl Bucket {
 
 impl Shelf for BucketShelf {
     fn publish(&self, files: &[(String, Vec<u8>)], (name, content): (&str, &[u8])) -> Result<()> {
-        let (bucket, claim, mark) = (Arc::clone(&self.bucket), self.claim, self.mark.clone());
+        let (bucket, claim, mark) = self.writer()?;
         self.wait(async move { bucket.check(claim, &mark).await })?;
         // Few at a time are copied: what they take is bounded.
         let pieces = files.iter().flat_map(|(name, bytes)| pieces(name, bytes)).collect::<Vec<_>>();
@@ -155,7 +177,7 @@ impl Shelf for BucketShelf {
             self.wait(async move { bucket.put_file(wave).await })?;
         }
         let manifest = pieces_of(name, content);
-        let (bucket, mark) = (Arc::clone(&self.bucket), self.mark.clone());
+        let (bucket, claim, mark) = self.writer()?;
         self.wait(async move {
             // The first piece of a manifest makes it valid: it comes last.
             for piece in manifest.into_iter().rev() {
@@ -211,7 +233,7 @@ impl Shelf for BucketShelf {
     fn list(&self) -> Result<Vec<String>> {
         let bucket = Arc::clone(&self.bucket);
         let mut names = self.wait(async move { bucket.names().await })?;
-        names.retain(|name| name != PROBE && claim_of(name).is_none());
+        names.retain(|name| name != PROBE && name != OWNER && claim_of(name).is_none());
         names.iter_mut().for_each(|name| name.truncate(file_of(name).len()));
         names.sort_unstable();
         names.dedup();
@@ -219,7 +241,7 @@ impl Shelf for BucketShelf {
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        let (bucket, claim, mark, name) = (Arc::clone(&self.bucket), self.claim, self.mark.clone(), name.to_owned());
+        let ((bucket, claim, mark), name) = (self.writer()?, name.to_owned());
         self.wait(async move {
             bucket.check(claim, &mark).await?;
             if bucket.size(&name).await?.is_none_or(|size| size >= PIECE_BYTES as u64) {
@@ -234,7 +256,7 @@ impl Shelf for BucketShelf {
     }
 
     fn first_incarnation(&self) -> u64 {
-        self.claim.saturating_mul(INCARNATIONS_PER_CLAIM)
+        self.claim.unwrap_or(0).saturating_mul(INCARNATIONS_PER_CLAIM)
     }
 }
 

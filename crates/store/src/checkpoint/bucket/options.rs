@@ -7,6 +7,8 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, S3Con
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider};
 use thalweg_core::{Error, Result, Secret};
 
+use super::store::Bucket;
+
 /// Schemes that are known.
 const SCHEMES: &[&str] = &["s3"];
 /// Time to connect.
@@ -79,8 +81,22 @@ impl Place {
 }
 
 impl BucketOptions {
+    /// Checks what a URL says, without a connection.
+    ///
+    /// # Errors
+    /// It is not `s3://BUCKET/PREFIX`.
+    pub fn check(url: &str) -> Result<()> {
+        Place::parse(url).map(drop)
+    }
+
+    pub(super) fn bucket(&self, url: &str) -> Result<Bucket> {
+        let place = Place::parse(url)?;
+        let (store, secrets) = self.connect(&place)?;
+        Bucket::new(store, &place.url(), &place.prefix, secrets)
+    }
+
     /// The store, and what must never be shown.
-    pub(super) fn connect(&self, place: &Place) -> Result<(Arc<dyn ObjectStore>, Vec<Secret>)> {
+    fn connect(&self, place: &Place) -> Result<(Arc<dyn ObjectStore>, Vec<Secret>)> {
         // Another part of the program may have done it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = AmazonS3Builder::from_env().with_bucket_name(&place.bucket);

@@ -4,6 +4,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
+use thalweg_core::Secret;
 
 use super::super::Checkpoints;
 use super::super::tests::{History, compaction_on, restored, stopped_on};
@@ -46,7 +47,9 @@ impl Server {
     }
 
     fn shelf(&self, prefix: &str) -> Arc<dyn Shelf> {
-        Arc::new(BucketShelf::open(&self.url(prefix), &self.options()).unwrap_or_else(|e| panic!("{prefix}: {e}")))
+        Arc::new(
+            BucketShelf::open(&self.url(prefix), &self.options(), "me").unwrap_or_else(|e| panic!("{prefix}: {e}")),
+        )
     }
 }
 
@@ -109,7 +112,7 @@ fn checkpoints_on_a_real_server() {
         ("s3://there-is-none/p".to_owned(), server.options(), "the bucket does not exist"),
     ];
     for (url, options, expected) in cases {
-        let error = BucketShelf::open(&url, &options).expect_err(expected).to_string();
+        let error = BucketShelf::open(&url, &options, "me").expect_err(expected).to_string();
         assert!(error.contains(expected) && error.contains(&url), "{error}");
         assert!(!error.contains("canary") && !error.contains(&server.access), "{error}");
         println!("{error}");

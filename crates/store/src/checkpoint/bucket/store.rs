@@ -36,6 +36,13 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
+    /// Below `prefix` of a store; for what is shown of it, `url` has no credentials and `secrets` are masked.
+    pub(super) fn new(store: Arc<dyn ObjectStore>, url: &str, prefix: &str, secrets: Vec<Secret>) -> Result<Self> {
+        let prefix =
+            Path::parse(prefix).map_err(|e| Error::invalid(format!("{url}: the prefix is not a path: {e}")))?;
+        Ok(Self { store, prefix, url: url.to_owned(), secrets })
+    }
+
     fn path(&self, name: &str) -> Path {
         self.prefix.clone().join(name)
     }
@@ -54,6 +61,10 @@ impl Bucket {
 
     pub(super) fn taken(&self, name: &str) -> Error {
         Error::io(self.key(name), error::taken())
+    }
+
+    pub(super) fn of_another(&self) -> Error {
+        Error::io(self.url.as_str(), error::of_another())
     }
 
     pub(super) fn lost(&self, name: &str) -> Error {

@@ -1,14 +1,21 @@
 //! A shelf over a store in memory: what disks go through, answers that are lost, two servers at one time.
 
+use object_store::ObjectStore;
 use object_store::memory::InMemory;
+use object_store::path::Path;
+use thalweg_core::Secret;
 
 use super::super::tests::{History, compaction_on, damage_on, restored, stopped_on};
 use super::super::{Change, Checkpoints, Manifest};
 use super::fault_store::{FaultStore, Faults};
 use super::*;
 
+fn bucket(store: Arc<dyn ObjectStore>) -> Bucket {
+    Bucket::new(store, "s3://b/p/q", "p/q", Vec::new()).expect("a path")
+}
+
 fn over(store: Arc<dyn ObjectStore>) -> Result<Arc<dyn Shelf>> {
-    Ok(Arc::new(BucketShelf::over(store, "s3://b/p/q", "p/q", Vec::new())?))
+    Ok(Arc::new(BucketShelf::over(bucket(store), "me")?))
 }
 
 fn shelf(store: &Arc<InMemory>) -> Arc<dyn Shelf> {
@@ -97,6 +104,19 @@ fn who_comes_later_takes_over_and_who_was_there_can_do_no_harm() {
 }
 
 #[test]
+fn another_data_directory_is_not_let_in_and_a_look_takes_nothing_over() {
+    let store = Arc::new(InMemory::new());
+    let here = shelf(&store);
+    let error = BucketShelf::over(bucket(Arc::clone(&store) as _), "you").expect_err("not yours").to_string();
+    assert!(error.starts_with("s3://b/p/q: the checkpoints below this prefix belong to another"), "{error}");
+    let look = BucketShelf::on(bucket(Arc::clone(&store) as _)).expect("a look");
+    here.publish(&[], ("a", b"1")).expect("it still writes");
+    assert_eq!((look.list().expect("listed"), look.read("a").expect("read")), (vec!["a".to_owned()], b"1".to_vec()));
+    assert!(look.remove("a").is_err() && look.publish(&[], ("b", b"")).is_err());
+    assert_eq!(here.list().expect("listed"), ["a"]);
+}
+
+#[test]
 fn a_name_that_is_taken_is_refused_unless_it_is_by_the_same() {
     let store = Arc::new(InMemory::new());
     let faults = Faults { loses_answers: true, ..Faults::default() };
@@ -164,7 +184,7 @@ fn a_file_of_several_pieces_is_one() {
     assert!(shelf.read("big").is_err() && shelf.read_range("big", 0, 1).is_err());
     let (left, bucket) = (tokio::runtime::Builder::new_current_thread().build().expect("a runtime"), store);
     let left = left.block_on(bucket.list_with_delimiter(Some(&Path::from("p/q")))).expect("listed").objects.len();
-    assert_eq!(left, 2, "the claim and the probe");
+    assert_eq!(left, 3, "the owner, the claim and the probe");
 }
 
 #[test]
@@ -209,7 +229,7 @@ fn mistakes_are_told_and_secrets_are_not() {
         ("s3://b/p", BucketOptions { allow_http: true, ..keys("canary-access") }, "not to be reached"),
     ];
     for (url, options, expected) in cases {
-        let error = BucketShelf::open(url, &options).expect_err(expected);
+        let error = BucketShelf::open(url, &options, "me").expect_err(expected);
         let text = format!("{error} {error:?} {options:?}");
         assert!(error.to_string().contains(expected), "{error}");
         assert!(!text.contains("canary"), "{text}");

@@ -17,7 +17,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use thalweg::Error;
-use thalweg::server::{ServerConfig, without_credentials};
+use thalweg::server::{ServerConfig, StateStore, without_credentials};
 use thalweg_serve::{http::HttpConfig, pg::PgLimits, tls};
 
 pub(crate) use args::{ServeArgs, suspects};
@@ -170,8 +170,9 @@ impl Effective {
         if origins[place("query-memory-limit")] == Origin::Default {
             settings.server.query_memory_bytes = settings.server.run.memory_limit_bytes / 4;
         }
-        let effective = Self { settings, origins };
+        let mut effective = Self { settings, origins };
         problems.extend(effective.disagreements());
+        effective.settings.server.state_store.take_if(|store| store.url.is_empty());
         if problems.is_empty() { Ok(effective) } else { Err(problems) }
     }
 
@@ -196,6 +197,7 @@ impl Effective {
                 ));
             }
         }
+        problems.extend(self.store_disagreements());
         if http.bodies_limit_bytes < http.body_limit_bytes {
             problems.push(format!(
                 "{}: http-bodies-limit is less than http-body-limit\n  hint: One body must fit into what all may take.",
@@ -203,6 +205,23 @@ impl Effective {
             ));
         }
         problems
+    }
+
+    fn store_disagreements(&self) -> Vec<String> {
+        let Some(StateStore { url, options }) = &self.settings.server.state_store else { return Vec::new() };
+        if !url.is_empty() {
+            let hint = "The catalog and what came after the last checkpoint are there.";
+            let problem = format!("{}: state-store needs data\n  hint: {hint}", self.origin("state-store"));
+            return self.settings.server.data.is_none().then_some(problem).into_iter().collect();
+        }
+        let set = [
+            ("state-store-endpoint", options.endpoint.is_some()),
+            ("state-store-region", options.region.is_some()),
+            ("state-store-allow-http", options.allow_http),
+            ("state-store-virtual-host", options.virtual_host),
+        ];
+        let alone = set.into_iter().filter(|(_, set)| *set);
+        alone.map(|(key, _)| format!("{}: {key} needs state-store\n  hint: Give its URL.", self.origin(key))).collect()
     }
 
     /// Where the value of a key is from.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use thalweg::Error;
+use thalweg::server::{BucketOptions, StateStore};
 
 use super::values::{
     address, flag, hosts, log_filter, number, origins, path, shown_path, shown_size, shown_time, size, time,
@@ -12,6 +13,7 @@ use super::{Kind, Setting, Settings};
 
 const GENERAL: &str = "Server";
 const ENGINE: &str = "Engine";
+const CHECKPOINTS: &str = "Checkpoints";
 const LOGS: &str = "Logs";
 const HTTP: &str = "HTTP";
 
@@ -39,6 +41,11 @@ impl Setting {
 fn set<T>(slot: &mut T, value: Result<T, Error>) -> Result<(), Error> {
     *slot = value?;
     Ok(())
+}
+
+/// Where checkpoints are, to be set.
+fn store(settings: &mut Settings) -> &mut StateStore {
+    settings.server.state_store.get_or_insert_default()
 }
 
 fn file(path: Option<&PathBuf>) -> Option<String> {
@@ -145,6 +152,67 @@ pub(crate) const SETTINGS: &[Setting] = &[
         |s| Some(shown_size(s.server.query_memory_bytes)),
     )
     .unset("a quarter of memory-limit"),
+    setting(
+        CHECKPOINTS,
+        ("checkpoint-interval", "TIME", Kind::Text),
+        "Between two checkpoints, at least; with data",
+        "10s",
+        |s, v| set(&mut s.server.checkpoint_interval, time(v)),
+        |s| Some(shown_time(s.server.checkpoint_interval)),
+    ),
+    setting(
+        CHECKPOINTS,
+        ("state-store", "URL", Kind::Text),
+        "Bucket for checkpoints; keys are taken from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the machine's role",
+        "s3://bucket/thalweg",
+        |s, v| {
+            BucketOptions::check(v)?;
+            store(s).url = v.to_owned();
+            Ok(())
+        },
+        |s| s.server.state_store.as_ref().map(|store| store.url.clone()).filter(|url| !url.is_empty()),
+    )
+    .unset("the data directory"),
+    setting(
+        CHECKPOINTS,
+        ("state-store-endpoint", "URL", Kind::Text),
+        "Where the object store is, if it is not AWS",
+        "https://minio.example:9000",
+        |s, v| {
+            store(s).options.endpoint = Some(v.to_owned());
+            Ok(())
+        },
+        |s| s.server.state_store.as_ref()?.options.endpoint.clone(),
+    )
+    .unset("that of AWS, or AWS_ENDPOINT_URL"),
+    setting(
+        CHECKPOINTS,
+        ("state-store-region", "NAME", Kind::Text),
+        "Region of the bucket",
+        "eu-central-1",
+        |s, v| {
+            store(s).options.region = Some(v.to_owned());
+            Ok(())
+        },
+        |s| s.server.state_store.as_ref()?.options.region.clone(),
+    )
+    .unset("AWS_REGION, or us-east-1"),
+    setting(
+        CHECKPOINTS,
+        ("state-store-allow-http", "BOOL", Kind::Flag),
+        "The endpoint may be http://: what is sent can be read and changed by the network",
+        "true",
+        |s, v| set(&mut store(s).options.allow_http, flag(v)),
+        |s| Some(s.server.state_store.as_ref().is_some_and(|store| store.options.allow_http).to_string()),
+    ),
+    setting(
+        CHECKPOINTS,
+        ("state-store-virtual-host", "BOOL", Kind::Flag),
+        "The bucket is in the host's name, not in the path",
+        "true",
+        |s, v| set(&mut store(s).options.virtual_host, flag(v)),
+        |s| Some(s.server.state_store.as_ref().is_some_and(|store| store.options.virtual_host).to_string()),
+    ),
     setting(
         LOGS,
         ("log", "FILTER", Kind::Text),
