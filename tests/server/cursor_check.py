@@ -123,6 +123,18 @@ def rights_are_asked_for(server: Server):
                 yield "a right that was taken back is still used"
 
 
+def moves_on(server: Server):
+    with server.connect(autocommit=False) as session:
+        session.execute("DECLARE m CURSOR FOR SELECT * FROM generate_series(1, 10) AS n ORDER BY n")
+        tags = [session.execute("MOVE 3 FROM m").statusmessage]
+        rows = fetched(session, "FETCH 2 FROM m")
+        tags += [session.execute(sql).statusmessage for sql in ("MOVE FORWARD 2 FROM m", "MOVE ALL FROM m", "MOVE NEXT FROM m")]
+        if tags != ["MOVE 3", "MOVE 2", "MOVE 3", "MOVE 0"] or rows != [(4,), (5,)]:
+            yield f"{tags}, {rows}"
+        if refusal(session, "MOVE BACKWARD 1 FROM m") != "55000":
+            yield "a cursor goes back"
+
+
 def survives_a_restart():
     with tempfile.TemporaryDirectory(prefix="thalweg-subscription-") as data:
         for start in range(2):
@@ -142,7 +154,7 @@ def survives_a_restart():
 def main() -> int:
     tally = Tally()
     with Server() as server:
-        for check in (every_kind_of_change, waits_for_a_change, changes_add_up, rights_are_asked_for):
+        for check in (every_kind_of_change, waits_for_a_change, changes_add_up, rights_are_asked_for, moves_on):
             tally.run(check.__name__, lambda check=check: list(check(server)))
         tally.add("no panics", server.panics())
     tally.run(survives_a_restart.__name__, lambda: list(survives_a_restart()))

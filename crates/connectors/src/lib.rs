@@ -24,5 +24,5 @@ mod target_key;
 
 pub use registry::{
     EpochSinkRequest, SinkLayout, SinkMode, SinkRequest, SourceRequest, epoch_sink, has_epoch_sink, infer, sink,
-    sink_layout, source,
+    sink_layout, source, writes,
 };

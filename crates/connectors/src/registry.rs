@@ -104,6 +104,8 @@ pub struct EpochSinkRequest {
 type MakeSource = fn(SourceRequest) -> Result<Arc<dyn Source>>;
 /// Finds a schema by looking at the data.
 type Infer = fn(Options) -> Result<SchemaRef>;
+/// Whether each row of a source says what it does.
+type Writes = fn(Options) -> Result<bool>;
 /// Makes one worker's end of a sink.
 type MakeSink = fn(SinkRequest) -> Result<Box<dyn Sink>>;
 /// Makes a sink whose target keeps its progress.
@@ -115,6 +117,7 @@ type Layout = fn(Options) -> Result<SinkLayout>;
 struct Connector {
     name: &'static str,
     source: Option<(MakeSource, Infer)>,
+    writes: Option<Writes>,
     sink: Option<(MakeSink, Layout)>,
     epoch_sink: Option<MakeEpochSink>,
 }
@@ -122,7 +125,7 @@ struct Connector {
 impl Connector {
     /// One that can do nothing yet.
     const fn named(name: &'static str) -> Self {
-        Self { name, source: None, sink: None, epoch_sink: None }
+        Self { name, source: None, writes: None, sink: None, epoch_sink: None }
     }
 }
 
@@ -138,6 +141,7 @@ static CONNECTORS: &[Connector] = &[
     #[cfg(feature = "kafka")]
     Connector {
         source: Some((kafka::source, kafka::infer)),
+        writes: Some(kafka::writes),
         epoch_sink: Some(kafka::epoch_sink),
         ..Connector::named("kafka")
     },
@@ -165,6 +169,16 @@ pub fn source(request: SourceRequest) -> Result<Arc<dyn Source>> {
 pub fn infer(connector: &str, options: &Options) -> Result<SchemaRef> {
     let (_, infer) = find(connector, "source", |c| c.source)?;
     infer(options.clone())
+}
+
+/// Whether each row of a source says what it does to the rows before it, in a column `$write` after the others.
+///
+/// # Errors
+/// As [`source`].
+pub fn writes(connector: &str, options: &Options) -> Result<bool> {
+    let wanted = connector.trim().to_lowercase();
+    let writes = CONNECTORS.iter().find(|c| c.name == wanted).and_then(|c| c.writes);
+    writes.map_or(Ok(false), |writes| writes(options.clone()))
 }
 
 /// Makes one worker's end of the sink that `request` describes.

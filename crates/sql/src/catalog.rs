@@ -30,6 +30,8 @@ pub(crate) struct SourceEntry {
     pub expectations: Vec<Expected>,
     /// Read, then generated columns.
     pub schema: SchemaRef,
+    /// The connector's rows say what they do, in a column after the others.
+    pub writes: bool,
 }
 
 /// An expectation of a declared source, over read, then generated columns.

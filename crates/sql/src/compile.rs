@@ -28,6 +28,12 @@ pub trait Connectors {
     /// The connector cannot tell, or an option is wrong.
     fn infer(&self, connector: &str, options: &Options) -> Result<SchemaRef, Error>;
 
+    /// Each row of a source says what it does to the rows before it, in a last column as `thalweg_plan::Write` has it.
+    ///
+    /// # Errors
+    /// An option is wrong.
+    fn writes(&self, connector: &str, options: &Options) -> Result<bool, Error>;
+
     /// How a sink wants its rows.
     ///
     /// # Errors

@@ -89,9 +89,26 @@ pub(crate) fn declare(
         counter: counter(),
     });
     let expectations = expectations.collect();
+    let writes = connector != MEMORY && connectors.writes(&connector, &options).map_err(plan_error)?;
     let name = source.name;
-    let entry =
-        SourceEntry { name, connector, options, declared, generated, watermark, primary_key, expectations, schema };
+    if writes && (!table || primary_key.is_empty()) {
+        return Err(DataFusionError::Plan(format!(
+            "the rows of {name} replace and remove others, which takes a table with a key\n  hint: Use CREATE TABLE {name} \
+             (…, PRIMARY KEY (…)) WITH (…)."
+        )));
+    }
+    let entry = SourceEntry {
+        name,
+        connector,
+        options,
+        declared,
+        generated,
+        watermark,
+        primary_key,
+        expectations,
+        schema,
+        writes,
+    };
     // A wrong check is told now, not with the first query.
     crate::lower::compile_expectations(planner, &entry, &entry.schema)?;
     Ok(entry)

@@ -19,6 +19,10 @@ impl Connectors for Registry {
         thalweg_connectors::infer(connector, options)
     }
 
+    fn writes(&self, connector: &str, options: &Options) -> Result<bool> {
+        thalweg_connectors::writes(connector, options)
+    }
+
     fn sink(&self, connector: &str, options: &Options) -> Result<SinkShape> {
         if thalweg_connectors::has_epoch_sink(connector) {
             return Ok(SinkShape { epochs: true, mode: None, single: false, discards: false });
@@ -59,6 +63,10 @@ impl Connectors for Inferring {
         }
         let found = Registry.infer(connector, options)?;
         Ok(Arc::clone(self.found.get_or_init(|| found)))
+    }
+
+    fn writes(&self, connector: &str, options: &Options) -> Result<bool> {
+        Registry.writes(connector, options)
     }
 
     fn sink(&self, connector: &str, options: &Options) -> Result<SinkShape> {

@@ -58,6 +58,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use thalweg_core::{EpochSink, Options, Result, Source};
+use thalweg_formats::record::Envelope;
 
 use crate::registry::{EpochSinkRequest, SourceRequest};
 use options::SourceOptions;
@@ -69,6 +70,11 @@ use source::KafkaSource;
 pub(crate) fn source(request: SourceRequest) -> Result<Arc<dyn Source>> {
     let options = SourceOptions::parse(request.options)?;
     Ok(Arc::new(KafkaSource::new(request.name, options, request.declared, request.projection)?))
+}
+
+/// Whether the format has records that replace and remove rows.
+pub(crate) fn writes(options: Options) -> Result<bool> {
+    Ok(SourceOptions::parse(options)?.layout.envelope != Envelope::Plain)
 }
 
 /// The columns that the schema of the values has.

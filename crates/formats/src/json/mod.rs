@@ -101,7 +101,8 @@ impl Fields {
         exact.or_else(|| self.folded.get(name.to_ascii_lowercase().as_bytes())).copied()
     }
 
-    /// The object that is all of `text` into the row `row` of `columns`; returns how many it has filled. On a fault
+    /// The object that is all of `text` into the row `row` of `columns`; returns how many it has filled that were not filled
+    /// before. On a fault
     /// the caller takes the row back.
     pub(crate) fn object(
         &mut self,
@@ -124,12 +125,13 @@ impl Fields {
                 cursor.space();
                 match column {
                     Some(c) => {
-                        if columns[c].len() > row {
+                        // A name that comes twice, or a column that the key has filled: the last counts.
+                        let again = columns[c].len() > row;
+                        if again {
                             columns[c].truncate(row);
-                            filled -= 1;
                         }
                         fill(&mut columns[c], &mut cursor, &mut self.scratch).map_err(|f| (Some(c), f))?;
-                        filled += 1;
+                        filled += usize::from(!again);
                     }
                     None => {
                         cursor.value().map_err(whole)?;

@@ -142,9 +142,9 @@ impl Database {
         }
         let defaults = source.columns.iter().filter(|c| c.generated.is_none()).map(|c| c.default.clone()).collect();
         let entry = declare(&self.planner, source, connectors, table || pushed).map_err(|e| sql_error(&e))?;
-        if table && !pushed {
-            let hint = "Use CREATE SOURCE, and a materialized view of it to keep its rows.";
-            let message = format!("a table with connector {} is not supported", entry.connector);
+        if table && !pushed && !entry.expectations.is_empty() {
+            let hint = "Use CREATE SOURCE … EXPECT, and a materialized view of it to keep its rows.";
+            let message = "EXPECT of a table with a connector is not supported";
             return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, message).hint(hint));
         }
         let expectations = crate::lower::compile_expectations(&self.planner, &entry, &entry.schema);
@@ -152,7 +152,7 @@ impl Database {
         Ok(SourceObject { entry, defaults, expectations, quarantine: None })
     }
 
-    /// What the engine runs for a table or a source whose rows are handed in.
+    /// What the engine runs for a table, with or without a connector, or for a source whose rows are handed in.
     ///
     /// # Errors
     /// A generated column cannot be computed.

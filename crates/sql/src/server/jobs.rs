@@ -3,19 +3,25 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::expressions::{Column, Literal};
 use thalweg_core::{Options, SourceId, dead_schema};
 use thalweg_plan::{
     Distribution, Expr, Operation, Plan, PlanBuilder, Properties, RelationSpec, SinkSpec, SourceSpec, WatermarkSpec,
+    Write,
 };
 
 use super::objects::{Oid, SourceObject};
+use crate::catalog::SourceEntry;
 use crate::compile::{Connectors, SinkMode, columns_read, delivery_of};
 use crate::context::Planner;
 use crate::lower::{Delivery, Lowerer, compile_generated};
+
+/// The column that says what a row of a table's input is to do.
+const WRITE_COLUMN: &str = "$write";
 
 /// Where a source of a job gets its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,68 +121,132 @@ fn source_of(spec: &SourceSpec) -> JobSource {
     }
 }
 
-/// A table or a source whose rows are handed in: from its queue to its relation. For a source the second sink takes
-/// what could not be decoded.
+/// A table or a source whose rows are handed in: from its queue to its relation.
 pub(crate) fn handed_in(planner: &Planner, object: &SourceObject, name: &str, table: bool) -> Result<JobPlan> {
-    let entry = &object.entry;
-    let width = entry.declared.fields().len();
-    let declared = if table { with_write(&entry.declared) } else { Arc::clone(&entry.declared) };
-    let extra = declared.fields().len() - width;
-    let generated = compile_generated(planner, entry)?;
-    let fields: Vec<_> =
-        declared.fields().iter().cloned().chain(generated.iter().map(|(f, _)| Arc::clone(f))).collect();
-    let read = Arc::new(Schema::new(fields));
-    let watermark = entry.watermark.map(|w| {
-        let column = if w.column < width { w.column } else { w.column + extra };
-        WatermarkSpec { column, delay: w.delay }
-    });
     let mut builder = PlanBuilder::default();
-    let source = builder.source(SourceSpec {
-        name: name.to_owned(),
-        connector: String::new(),
-        options: Options::default(),
-        projection: (0..declared.fields().len()).collect(),
-        declared,
-        generated,
-        watermark,
-        schema: Arc::clone(&read),
-        dead_used: !table,
-        relation: None,
-    });
-    let scan = builder.add(Operation::Scan { source }, Vec::new(), appended(&read));
-    let schema = Arc::clone(&entry.schema);
-    if !table {
-        builder.sink(inner_sink(name), scan);
-        let dead = builder.add(Operation::Dead { source: SourceId(0) }, Vec::new(), appended(&dead_schema()));
-        builder.sink(inner_sink(&format!("{name}$dead")), dead);
-        let output = RelationSpec { append_only: true, key: None, distribution: Distribution::Any };
-        return Ok(finished(builder, output, schema));
+    if table {
+        return self::table(planner, builder, object, name);
     }
-    let order: Vec<usize> = (0..width).chain(width + 1..read.fields().len()).chain([width]).collect();
-    let project = order.iter().map(|c| {
-        let field = Arc::clone(&read.fields()[*c]);
-        (Arc::new(Column::new(field.name(), *c)) as Expr, field)
-    });
-    let ordered = Arc::new(read.project(&order)?);
-    let calc = Operation::Calc { predicate: None, project: Some(project.collect()) };
-    let mut node = builder.add(calc, vec![scan], appended(&ordered));
+    let (id, read) = queue(planner, &mut builder, &object.entry, name, false)?;
+    let scan = builder.add(Operation::Scan { source: id }, Vec::new(), appended(&read));
+    builder.sink(inner_sink(name), scan);
+    // The second sink takes what could not be decoded.
+    let dead = builder.add(Operation::Dead { source: id }, Vec::new(), appended(&dead_schema()));
+    builder.sink(inner_sink(&format!("{name}$dead")), dead);
+    let output = RelationSpec { append_only: true, key: None, distribution: Distribution::Any };
+    let (plan, schema) = (builder.finish(), Arc::clone(&object.entry.schema));
+    Ok(JobPlan { plan, sources: vec![JobSource::Queue], output, schema, notices: Vec::new(), mode: None })
+}
+
+/// The rows of a table: what is handed in and, if it has a connector, what comes from there.
+fn table(planner: &Planner, mut builder: PlanBuilder, object: &SourceObject, name: &str) -> Result<JobPlan> {
+    let entry = &object.entry;
+    let schema = Arc::clone(&entry.schema);
     let key = entry.primary_key.clone();
     // Without a key equal rows meet by their hash, so that one that is deleted is where it was inserted.
     let by = if key.is_empty() { (0..schema.fields().len()).collect() } else { key.clone() };
+    let mut sources = vec![JobSource::Queue];
+    let (id, read) = queue(planner, &mut builder, entry, name, true)?;
+    let mut node = writes_of(&mut builder, id, &read, entry)?;
+    if object.connector().is_some() {
+        sources.push(JobSource::Connector);
+        let (id, read) = connected(planner, &mut builder, entry)?;
+        let outside = writes_of(&mut builder, id, &read, entry)?;
+        let both = builder.properties(node).clone();
+        node = builder.add(Operation::Union, vec![node, outside], both);
+    }
     let distribution = Distribution::Hash(by.clone());
-    let moved = Properties { distribution: distribution.clone(), ..appended(&ordered) };
+    let moved = Properties { distribution: distribution.clone(), ..builder.properties(node).clone() };
     node = builder.add(Operation::Exchange { keys: by }, vec![node], moved);
     let kept = (!key.is_empty()).then(|| key.clone());
     let output = RelationSpec { append_only: false, key: kept.clone(), distribution: distribution.clone() };
     let properties = Properties { append_only: false, key: kept, distribution, ..appended(&schema) };
     let rows = builder.add(Operation::Table { key }, vec![node], properties);
     builder.sink(inner_sink(name), rows);
-    Ok(finished(builder, output, schema))
+    Ok(JobPlan { plan: builder.finish(), sources, output, schema, notices: Vec::new(), mode: None })
 }
 
-fn finished(builder: PlanBuilder, output: RelationSpec, schema: SchemaRef) -> JobPlan {
-    let plan = builder.finish();
-    JobPlan { plan, sources: vec![JobSource::Queue], output, schema, notices: Vec::new(), mode: None }
+/// What is handed in; of a table each row says what it is to do.
+fn queue(
+    planner: &Planner,
+    builder: &mut PlanBuilder,
+    entry: &SourceEntry,
+    name: &str,
+    table: bool,
+) -> Result<(SourceId, SchemaRef)> {
+    let declared = if table { with_write(&entry.declared) } else { Arc::clone(&entry.declared) };
+    let spec = SourceSpec {
+        name: name.to_owned(),
+        connector: String::new(),
+        options: Options::default(),
+        projection: (0..declared.fields().len()).collect(),
+        dead_used: !table,
+        ..read_whole(planner, entry, declared)?
+    };
+    let read = Arc::clone(&spec.schema);
+    Ok((builder.source(spec), read))
+}
+
+/// What comes from the connector of a table.
+fn connected(planner: &Planner, builder: &mut PlanBuilder, entry: &SourceEntry) -> Result<(SourceId, SchemaRef)> {
+    let yields = if entry.writes { with_write(&entry.declared) } else { Arc::clone(&entry.declared) };
+    // The connector adds the column of writes to those that are asked for.
+    let spec = SourceSpec { declared: Arc::clone(&entry.declared), ..read_whole(planner, entry, yields)? };
+    let read = Arc::clone(&spec.schema);
+    Ok((builder.source(spec), read))
+}
+
+/// A source of a table's columns, of which the reader yields `yields`.
+fn read_whole(planner: &Planner, entry: &SourceEntry, yields: SchemaRef) -> Result<SourceSpec> {
+    let width = entry.declared.fields().len();
+    let extra = yields.fields().len() - width;
+    let generated = compile_generated(planner, entry)?;
+    let fields: Vec<_> = yields.fields().iter().cloned().chain(generated.iter().map(|(f, _)| Arc::clone(f))).collect();
+    let watermark = entry.watermark.map(|w| {
+        let column = if w.column < width { w.column } else { w.column + extra };
+        WatermarkSpec { column, delay: w.delay }
+    });
+    Ok(SourceSpec {
+        name: entry.name.clone(),
+        connector: entry.connector.clone(),
+        options: entry.options.clone(),
+        projection: (0..width).collect(),
+        declared: yields,
+        generated,
+        watermark,
+        schema: Arc::new(Schema::new(fields)),
+        dead_used: false,
+        relation: None,
+    })
+}
+
+/// The columns of a table, then what each row is to do: what it says itself, or to take the place of the row with its key.
+fn writes_of(
+    builder: &mut PlanBuilder,
+    source: SourceId,
+    read: &SchemaRef,
+    entry: &SourceEntry,
+) -> Result<thalweg_plan::NodeId> {
+    let scan = builder.add(Operation::Scan { source }, Vec::new(), appended(read));
+    let width = entry.declared.fields().len();
+    let says = read.fields().len() > entry.schema.fields().len();
+    let after = width + usize::from(says)..read.fields().len();
+    let mut project: Vec<(Expr, FieldRef)> = (0..width)
+        .chain(after)
+        .map(|c| {
+            let field = Arc::clone(&read.fields()[c]);
+            (Arc::new(Column::new(field.name(), c)) as Expr, field)
+        })
+        .collect();
+    let write: Expr = if says {
+        Arc::new(Column::new(WRITE_COLUMN, width))
+    } else {
+        Arc::new(Literal::new(ScalarValue::Int8(Some(Write::Upsert as i8))))
+    };
+    project.push((write, Arc::new(Field::new(WRITE_COLUMN, DataType::Int8, false))));
+    let ordered: SchemaRef = Arc::new(Schema::new(project.iter().map(|(_, f)| Arc::clone(f)).collect::<Vec<_>>()));
+    let calc = Operation::Calc { predicate: None, project: Some(project) };
+    Ok(builder.add(calc, vec![scan], appended(&ordered)))
 }
 
 fn appended(schema: &SchemaRef) -> Properties {
@@ -187,6 +257,6 @@ fn appended(schema: &SchemaRef) -> Properties {
 /// A table's columns, then what each row is to do.
 pub(crate) fn with_write(schema: &SchemaRef) -> SchemaRef {
     let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
-    fields.push(Arc::new(arrow::datatypes::Field::new("$write", arrow::datatypes::DataType::Int8, false)));
+    fields.push(Arc::new(Field::new(WRITE_COLUMN, DataType::Int8, false)));
     Arc::new(Schema::new(fields))
 }

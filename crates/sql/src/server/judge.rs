@@ -56,6 +56,7 @@ impl SourceObject {
             primary_key: Vec::new(),
             expectations: Vec::new(),
             declared,
+            writes: false,
         };
         let defaults = vec![None; entry.declared.fields().len()];
         Self { entry, defaults, expectations: Expectations::default(), quarantine: None }

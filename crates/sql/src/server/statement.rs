@@ -74,6 +74,10 @@ pub enum StatementKind {
     CreateSource(CreateSource),
     CreateView(CreateView),
     CreateSink(CreateSink),
+    Move {
+        name: String,
+        direction: ast::FetchDirection,
+    },
     Drop {
         class: ObjectClass,
         if_exists: bool,
@@ -299,6 +303,13 @@ fn other(p: &mut Parser, dialect: &PostgreSqlDialect, words: &[TokenWithSpan]) -
     }
     if take_word(p, "FLUSH") {
         return Ok(StatementKind::Flush);
+    }
+    // As FETCH, but for the rows.
+    if take_word(p, "MOVE") {
+        return match p.parse_fetch_statement()? {
+            ast::Statement::Fetch { name, direction, .. } => Ok(StatementKind::Move { name: name.value, direction }),
+            other => Err(ParserError::ParserError(format!("MOVE … FROM cursor is expected, found {other}"))),
+        };
     }
     if is_word(&p.peek_token(), "REFRESH") {
         p.next_token();

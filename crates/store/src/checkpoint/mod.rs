@@ -6,6 +6,7 @@
 
 mod blob;
 mod bucket;
+mod load;
 mod manifest;
 mod shelf;
 mod survey;
@@ -19,6 +20,7 @@ use thalweg_core::{Error, Result};
 
 pub use blob::SavedTable;
 pub use bucket::{BucketOptions, BucketShelf};
+use load::load;
 pub use manifest::{JobManifest, Manifest, PartManifest, SourceManifest};
 pub use shelf::{DiskShelf, Shelf};
 pub use survey::{Surveyed, survey, verify};
@@ -383,18 +385,18 @@ struct PartOf {
 }
 
 fn append(bytes: &mut Vec<u8>, file: &str, of: PartOf, tables: &[SavedTable]) -> Result<PartManifest> {
-    let blob = blob::encode(tables)?;
-    let part = PartManifest {
+    let from = bytes.len();
+    blob::encode(tables, bytes)?;
+    let blob = &bytes[from..];
+    Ok(PartManifest {
         slot: of.slot,
         worker: of.worker,
         workers: of.workers,
         file: file.to_owned(),
-        offset: bytes.len() as u64,
+        offset: from as u64,
         length: blob.len() as u64,
-        crc: crc32c::crc32c(&blob),
-    };
-    bytes.extend(blob);
-    Ok(part)
+        crc: crc32c::crc32c(blob),
+    })
 }
 
 /// What is out of reach may be whole: nothing may be removed for it.
@@ -424,22 +426,6 @@ fn checked<'a>(bytes: &'a [u8], part: &PartManifest) -> Result<&'a [u8]> {
         found if found == part.crc => Ok(bytes),
         found => Err(damaged(format!("expected checksum {:08x}, found {found:08x}", part.crc))),
     }
-}
-
-fn load(shelf: &dyn Shelf, manifest: &Manifest) -> Result<BTreeMap<u64, SavedJob>> {
-    let mut files: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
-    for name in manifest.files() {
-        files.insert(name, shelf.read(name)?);
-    }
-    let jobs = manifest.jobs.iter().map(|(key, job)| {
-        let tables = job.parts.iter().map(|part| {
-            let bytes = piece(&files[part.file.as_str()], part)?;
-            // What is to be delivered is read when it is.
-            if Some(part.slot) == job.outbox { Ok(Vec::new()) } else { blob::decode(bytes) }
-        });
-        Ok((*key, SavedJob { manifest: job.clone(), tables: tables.collect::<Result<_>>()? }))
-    });
-    jobs.collect()
 }
 
 #[cfg(test)]

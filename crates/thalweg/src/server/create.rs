@@ -63,7 +63,7 @@ pub(super) fn create(session: &mut Session, objects: &mut Objects, statement: &S
             if let Some(connector) = declared.connector().filter(|_| server.is_open()) {
                 valid_source(&label, connector, &declared)?;
             }
-            if declared.connector().is_none() {
+            if table || declared.connector().is_none() {
                 if declared.expectations().quarantines() {
                     let (of, aside) = (objects.number(), declared.quarantine_table());
                     start_handed_in(&server, of, &aside, &format!("{label}{QUARANTINE}"), true)?;

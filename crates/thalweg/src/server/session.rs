@@ -197,6 +197,7 @@ impl Session {
             }
             StatementKind::Subscribe(query) => subscribe::rows(self, query).await,
             StatementKind::Subscription(of) => cursors::run(self, statement, of).await,
+            StatementKind::Move { name, direction } => transaction::skip(self, name, direction).await,
             StatementKind::Sql(sql) => self.sql(statement, sql, values).await,
         }
     }

@@ -338,6 +338,21 @@ async fn fetch(session: &mut Session, name: &str, direction: &ast::FetchDirectio
     Ok(Answer::Rows { schema, rows: Box::pin(fetched), tag: "FETCH" })
 }
 
+/// `MOVE`: as `FETCH`, but the rows are only counted.
+pub(crate) async fn skip(
+    session: &mut Session,
+    name: &str,
+    direction: &ast::FetchDirection,
+) -> Result<Answer, SqlError> {
+    let mut count = 0;
+    if let Answer::Rows { mut rows, .. } = fetch(session, name, direction).await? {
+        while let Some(batch) = rows.next().await {
+            count += batch?.num_rows();
+        }
+    }
+    Ok(Answer::Done(format!("MOVE {count}")))
+}
+
 impl Remaining {
     /// The next rows, up to `wanted`.
     async fn next(&mut self, wanted: usize) -> Option<Result<RecordBatch, SqlError>> {

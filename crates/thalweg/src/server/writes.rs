@@ -395,7 +395,8 @@ pub(crate) fn query_of(text: &str) -> Result<Box<ast::Query>, SqlError> {
 
 fn chosen(table: &Object, names: &[String]) -> Result<(Vec<usize>, SchemaRef), SqlError> {
     let source = match &table.kind {
-        Kind::Table(source) | Kind::Source(source) if source.connector().is_none() => source,
+        Kind::Table(source) => source,
+        Kind::Source(source) if source.connector().is_none() => source,
         _ => {
             let message = format!("{} is a {}, not a table", table.name, table.class());
             return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
