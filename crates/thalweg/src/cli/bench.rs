@@ -1,5 +1,6 @@
-//! `thalweg bench`: the data of benchmarks, and load on a server. It must not know how either is made.
+//! `thalweg bench`: the data of benchmarks, and load on a server and on the hub. It must not know how either is made.
 
+mod hub;
 mod serve;
 
 use std::path::PathBuf;
@@ -25,6 +26,11 @@ enum Benchmark {
     Nexmark(NexmarkArgs),
     /// Load on a running server: latencies of ingest, subscriptions and point queries.
     Serve(serve::ServeBenchArgs),
+    /// Appends to the embedded log that wait until they are durable: rate and latency of group fsync.
+    #[command(after_help = "Examples:
+  thalweg bench hub --data /tmp/hub
+  thalweg bench hub --data /tmp/hub --writers 1 --records 1")]
+    Hub(hub::HubBenchArgs),
 }
 
 #[derive(Debug, Args)]
@@ -50,6 +56,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<ExitCode> {
     match &args.benchmark {
         Benchmark::Nexmark(args) => nexmark(args),
         Benchmark::Serve(args) => serve::bench(args),
+        Benchmark::Hub(args) => hub::bench(args),
     }
 }
 
