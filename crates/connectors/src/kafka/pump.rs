@@ -80,8 +80,11 @@ impl Pump {
             .set("allow.auto.create.topics", "false")
             .set("enable.partition.eof", if options.bounded { "true" } else { "false" })
             .set("isolation.level", if options.uncommitted { "read_uncommitted" } else { "read_committed" });
-        // What the client holds for each partition that is read: 2 MiB, or a single larger record.
-        for (name, value) in [("queued.max.messages.kbytes", "2048"), ("fetch.max.bytes", "16777216")] {
+        // What the client holds for each partition that is read: 2 MiB, or a single larger record. When there is room again
+        // it goes on at once: its default is to wait for a second.
+        let small =
+            [("queued.max.messages.kbytes", "2048"), ("fetch.max.bytes", "16777216"), ("fetch.queue.backoff.ms", "2")];
+        for (name, value) in small {
             if options.client.property(name).is_none() {
                 config.set(name, value);
             }

@@ -159,12 +159,14 @@ impl Courier {
         }
         while !self.is_over() {
             self.keeper.delivered(self.oid, delivered);
+            let last = self.keeper.kept().borrow().last.epoch;
+            let pending = self.keeper.outbox(self.oid, delivered);
             {
                 let mut state = self.delivery.lock();
-                state.delivered = delivered;
+                // A checkpoint without rows for it is nothing that it lacks.
+                state.delivered = if pending.is_empty() { last.max(delivered) } else { delivered };
                 state.error = None;
             }
-            let pending = self.keeper.outbox(self.oid, delivered);
             if pending.is_empty() {
                 self.keeper.wait(LOOK_AGAIN);
                 continue;
