@@ -14,7 +14,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -29,6 +28,7 @@ os.environ.setdefault("THALWEG", str(ROOT / "target" / "release" / "thalweg"))
 sys.path.insert(0, str(ROOT / "tests" / "server"))
 
 from harness import BINARY, Server  # noqa: E402
+from services import Broker  # noqa: E402
 
 PARTITIONS = 2
 COLUMNS = "auction BIGINT, bidder BIGINT, price BIGINT, channel VARCHAR, url VARCHAR, date_time TIMESTAMP, extra VARCHAR"
@@ -46,40 +46,19 @@ QUERIES = {
 }
 
 
-class Broker:
-    def __init__(self) -> None:
-        self.folder = tempfile.mkdtemp(prefix="thalweg-kafka-")
-        self.address = re.search(r"bootstrap=(\S+)", self.script("start", self.folder, "--with", str(os.getpid())))[1]
+def producer_of(broker: Broker) -> Producer:
+    return Producer({"bootstrap.servers": broker.address, "linger.ms": 5, "batch.size": 1 << 18, "queue.buffering.max.messages": 2_000_000})
 
-    @staticmethod
-    def script(*arguments: str) -> str:
-        done = subprocess.run([ROOT / "scripts" / "kafka", *arguments], capture_output=True, text=True, timeout=600)
-        if done.returncode:
-            raise RuntimeError(f"scripts/kafka {arguments[0]}: {done.stderr[-2000:]}")
-        return done.stdout
 
-    def tool(self, name: str, *arguments: str) -> str:
-        return self.script("run", self.folder, f"org.apache.kafka.tools.{name}", *arguments)
-
-    def topic(self, name: str) -> None:
-        self.tool("TopicCommand", "--bootstrap-server", self.address, "--create", "--topic", name, "--partitions", str(PARTITIONS))
-
-    def producer(self) -> Producer:
-        return Producer({"bootstrap.servers": self.address, "linger.ms": 5, "batch.size": 1 << 18, "queue.buffering.max.messages": 2_000_000})
-
-    def consumer(self, topic: str) -> Consumer:
-        consumer = Consumer({"bootstrap.servers": self.address, "group.id": f"bench-{topic}", "isolation.level": "read_committed",
-                             "auto.offset.reset": "earliest", "enable.auto.commit": False, "fetch.wait.max.ms": 5})  # fmt: skip
-        consumer.assign([TopicPartition(topic, p, 0) for p in range(PARTITIONS)])
-        return consumer
-
-    def stop(self) -> None:
-        self.script("kill", self.folder)
-        shutil.rmtree(self.folder, ignore_errors=True)
+def consumer_of(broker: Broker, topic: str) -> Consumer:
+    consumer = Consumer({"bootstrap.servers": broker.address, "group.id": f"bench-{topic}", "isolation.level": "read_committed",
+                         "auto.offset.reset": "earliest", "enable.auto.commit": False, "fetch.wait.max.ms": 5})  # fmt: skip
+    consumer.assign([TopicPartition(topic, p, 0) for p in range(PARTITIONS)])
+    return consumer
 
 
 def fill(broker: Broker, topic: str, lines: list[bytes]) -> None:
-    producer = broker.producer()
+    producer = producer_of(broker)
     for i, line in enumerate(lines):
         while True:
             try:
@@ -124,7 +103,7 @@ def drained(server: Server, count: int) -> None:
 
 
 def throughput(broker: Broker, query: str, bids: int) -> None:
-    broker.topic(f"out-{query}")
+    broker.topic(f"out-{query}", PARTITIONS)
     with tempfile.TemporaryDirectory(prefix="thalweg-bench-") as folder, Server("--data", folder) as server, server.connect() as session:
         session.execute("SET background_ddl = true")
         session.execute(declared(broker, "bid", "bids", "4 seconds"))
@@ -139,12 +118,12 @@ def throughput(broker: Broker, query: str, bids: int) -> None:
 def latency(broker: Broker, rate: int, seconds: int, interval: str) -> None:
     """q1 at a fixed rate: `extra` carries the time at which the bid was made."""
     bids, out = f"live-{interval}", f"live-out-{interval}"
-    broker.topic(bids)
-    broker.topic(out)
+    broker.topic(bids, PARTITIONS)
+    broker.topic(out, PARTITIONS)
     taken, done = [], threading.Event()
 
     def follow() -> None:
-        consumer = broker.consumer(out)
+        consumer = consumer_of(broker, out)
         while not done.is_set():
             for message in consumer.consume(10_000, 0.05):
                 now = time.time()
@@ -157,7 +136,7 @@ def latency(broker: Broker, rate: int, seconds: int, interval: str) -> None:
             session.execute(sunk(broker, "live", QUERIES["q1"].format(bid="bid"), out))
             thread = threading.Thread(target=follow, daemon=True)
             thread.start()
-            producer, began, sent = broker.producer(), time.time(), 0
+            producer, began, sent = producer_of(broker), time.time(), 0
             while (now := time.time()) < began + seconds:
                 for _ in range(int((now - began) * rate) - sent):
                     # When it was due: what is sent late is not late for nothing.
@@ -180,7 +159,7 @@ def latency(broker: Broker, rate: int, seconds: int, interval: str) -> None:
 
 
 def hub_beside_broker(broker: Broker) -> None:
-    broker.topic("perf")
+    broker.topic("perf", PARTITIONS)
     rates = []
     for _ in range(3):
         with tempfile.TemporaryDirectory(prefix="thalweg-bench-") as folder:
@@ -207,14 +186,14 @@ def main() -> None:
         subprocess.run([str(BINARY), "bench", "nexmark", "--generate", data, "--events", str(events), "--files", "1", "--format", "ndjson"],
                        check=True, stdout=subprocess.DEVNULL)  # fmt: skip
         lines = next((pathlib.Path(data) / "bid").glob("*.ndjson")).read_bytes().splitlines()[: args.bids]
-    broker.topic("bids")
+    broker.topic("bids", PARTITIONS)
     fill(broker, "bids", lines)
     for query in QUERIES:
         throughput(broker, query, len(lines))
     for interval in ("1s", "100ms"):
         latency(broker, args.rate, args.seconds, interval)
     hub_beside_broker(broker)
-    broker.stop()
+    broker.remove()
 
 
 if __name__ == "__main__":

@@ -24,6 +24,14 @@ def seconds(name: str, default: float) -> float:
     return float(os.environ.get(name, default))
 
 
+def eventually(what, patience: float = 60) -> bool:
+    """Whether `what()` comes true."""
+    deadline = time.monotonic() + patience
+    while not (done := what()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return bool(done)
+
+
 class Tally:
     """What passed and failed; problems are printed as they come."""
 

@@ -16,9 +16,7 @@ import collections
 import json
 import os
 import random
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -26,7 +24,8 @@ import time
 
 import psycopg
 from confluent_kafka import Consumer, TopicPartition
-from harness import ROOT, Server, Tally
+from harness import Server, Tally
+from services import Broker
 
 KILLS = int(os.environ.get("KILLS", "60"))
 SEED = int(os.environ.get("KILL_SEED", "0"))
@@ -148,22 +147,12 @@ def check(server: Server, states: list[dict], final: bool) -> list[str]:
     return problems
 
 
-class Broker:
+class Judged(Broker):
     """A broker of its own, with a topic."""
 
     def __init__(self) -> None:
-        self.folder = tempfile.mkdtemp(prefix="thalweg-kafka-")
-        said = self.script("start", self.folder, "--with", str(os.getpid()))
-        self.address = re.search(r"bootstrap=(\S+)", said)[1]
-        self.script("run", self.folder, "org.apache.kafka.tools.TopicCommand", "--bootstrap-server", self.address,
-                    "--create", "--topic", "a", "--partitions", str(PARTITIONS))
-
-    @staticmethod
-    def script(*arguments: str) -> str:
-        done = subprocess.run([ROOT / "scripts" / "kafka", *arguments], capture_output=True, text=True, timeout=300)
-        if done.returncode:
-            raise RuntimeError(f"scripts/kafka {arguments[0]}: {done.stderr[-2000:]}")
-        return done.stdout
+        super().__init__()
+        self.topic("a", PARTITIONS)
 
     def sink(self) -> str:
         return f"""CREATE SINK ka FROM a WITH (connector = 'kafka', properties.bootstrap.server = '{self.address}',
@@ -194,17 +183,13 @@ class Broker:
         print(f"Kafka: {sum(seen.values())} records", flush=True)
         return [f"Kafka: {len(what)} {kind}: {sorted(what, key=repr)[:5]}" for kind, what in found if what]
 
-    def stop(self) -> None:
-        self.script("kill", self.folder)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
 
 def main() -> int:
     tally, chance = Tally(), random.Random(SEED)
     data = tempfile.mkdtemp(prefix="thalweg-kill-")
     flags = ("--data", data)
     states = [{"acked": 0, "sent": 0, "pushes": n >= PAIRS} for n in range(PAIRS + PUSHERS)]
-    broker = Broker() if KAFKA else None
+    broker = Judged() if KAFKA else None
     with Server(*flags) as server, server.connect() as session:
         session.execute(SETUP)
         if broker:
@@ -251,7 +236,7 @@ def main() -> int:
     with Server(*flags) as server:
         problems += check(server, states, final=True)
     if broker:
-        broker.stop()
+        broker.remove()
     rows = sum(s["acked"] for s in states)
     recoveries.sort()
     at = lambda q: recoveries[min(len(recoveries) - 1, int(q * len(recoveries)))]  # noqa: E731

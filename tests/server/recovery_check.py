@@ -4,22 +4,11 @@ it had; a target that is out of reach. The server starts, says what waits and wh
 import json
 import os
 import pathlib
-import re
-import subprocess
 import tempfile
-import time
 
 import psycopg
-from harness import ROOT, Server, Tally
-
-
-def wait(what, patience: float = 60) -> bool:
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        if what():
-            return True
-        time.sleep(0.1)
-    return False
+from harness import Server, Tally, eventually
+from services import Service
 
 
 def jobs(server: Server) -> dict[str, tuple[str, str | None]]:
@@ -42,7 +31,7 @@ def source_is_gone(folder: str) -> list[str]:
         session.execute("CREATE MATERIALIZED VIEW v AS SELECT count(*) AS c, sum(n) AS t FROM f")
         session.execute("CREATE TABLE t (k INT PRIMARY KEY)")
         session.execute("INSERT INTO t VALUES (1)")
-        if not wait(lambda: one(server, "SELECT c FROM v") == (100,)):
+        if not eventually(lambda: one(server, "SELECT c FROM v") == (100,)):
             return ["the file was not read"]
         server.stop()
     os.rename(file, away)
@@ -53,15 +42,12 @@ def source_is_gone(folder: str) -> list[str]:
         state, error = jobs(server)["v"]
         if state != "retrying" or "in.json" not in (error or ""):
             problems.append(f"the job is {state}: {error}")
+        problems += goes_on(server, "INSERT INTO t VALUES (2)", 2)
         with server.connect() as session:
-            session.execute("SET rw_implicit_flush = true")
-            session.execute("INSERT INTO t VALUES (2)")
-            if session.execute("SELECT count(*) FROM t").fetchone() != (2,):
-                problems.append("the table stands still")
             # What it knew of the columns holds.
             session.execute("CREATE MATERIALIZED VIEW w AS SELECT max(c) AS c FROM v")
         os.rename(away, file)
-        if not wait(lambda: jobs(server)["v"] == ("live", None)):
+        if not eventually(lambda: jobs(server)["v"] == ("live", None)):
             problems.append(f"when the file is back the job is {jobs(server)['v']}")
         for view in ("v", "w"):
             if one(server, f"SELECT c FROM {view}") != (100,):
@@ -69,25 +55,25 @@ def source_is_gone(folder: str) -> list[str]:
         return problems + server.panics()
 
 
-class Postgres:
+class Postgres(Service):
     def __init__(self) -> None:
-        self.folder = tempfile.mkdtemp(prefix="thalweg-postgres-")
-        os.chmod(self.folder, 0o755)
-        self.home = f"{self.folder}/server"
-        words = dict(re.findall(r"(\w+)=(\S+)", self.script("start", "--with", str(os.getpid()))))
-        self.address = f"host={words['host']} port={words['port']} user={words['user']} password={words['password']}"
-        self.options = f"host = '{words['host']}', port = '{words['port']}', user = '{words['user']}', password = '{words['password']}'"
-
-    def script(self, command: str, *more: str) -> str:
-        done = subprocess.run([ROOT / "scripts" / "postgres", command, self.home, *more], capture_output=True, text=True, timeout=300)
-        if done.returncode:
-            raise RuntimeError(f"scripts/postgres {command}: {done.stderr[-2000:]}")
-        return done.stdout
+        super().__init__("postgres")
+        self.login = {name: self.words[name] for name in ("host", "port", "user", "password")}
+        self.options = ", ".join(f"{name} = '{value}'" for name, value in self.login.items())
 
     def run(self, sql: str) -> list[tuple]:
-        with psycopg.connect(f"{self.address} dbname=postgres", autocommit=True) as session:
+        with psycopg.connect(**self.login, dbname="postgres", autocommit=True) as session:
             cursor = session.execute(sql)
             return cursor.fetchall() if cursor.description else []
+
+
+def goes_on(server: Server, insert: str, rows: int) -> list[str]:
+    """A table beside what waits."""
+    with server.connect() as session:
+        session.execute("SET rw_implicit_flush = true")
+        session.execute(insert)
+        found = session.execute("SELECT count(*) FROM t").fetchone()
+    return [] if found == (rows,) else [f"the table stands still: {found}"]
 
 
 def target_is_not_as_it_was(folder: str) -> list[str]:
@@ -97,42 +83,39 @@ def target_is_not_as_it_was(folder: str) -> list[str]:
         session.execute("CREATE TABLE t (k INT PRIMARY KEY, v INT)")
         session.execute(f"CREATE SINK s FROM t WITH (connector = 'postgres', {target.options}, database = 'postgres', table = 't')")
         session.execute("INSERT INTO t VALUES (1, 1), (2, 2)")
-        if not wait(lambda: target.run("SELECT count(*) FROM t") == [(2,)]):
+        if not eventually(lambda: target.run("SELECT count(*) FROM t") == [(2,)]):
             return [f"nothing was delivered: {jobs(server)}"]
         # Until a checkpoint says so.
         session.execute("INSERT INTO t VALUES (3, 3)")
-        wait(lambda: target.run("SELECT count(*) FROM t") == [(3,)])
+        eventually(lambda: target.run("SELECT count(*) FROM t") == [(3,)])
         server.stop()
     target.script("stop")
     with Server("--data", folder) as server:
-        if not wait(lambda: jobs(server)["s"][0] == "retrying"):
+        if not eventually(lambda: jobs(server)["s"][0] == "retrying"):
             problems.append(f"without its target the job is {jobs(server)['s']}")
         with server.connect() as session:
             session.execute("INSERT INTO t VALUES (4, 4)")
-        target.script("start")
-        if not wait(lambda: target.run("SELECT count(*) FROM t") == [(4,)] and jobs(server)["s"] == ("live", None)):
+        target.start()
+        if not eventually(lambda: target.run("SELECT count(*) FROM t") == [(4,)] and jobs(server)["s"] == ("live", None)):
             problems.append(f"when the target is back the job is {jobs(server)['s']}")
         server.stop()
     [(progress,)] = target.run("SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE tablename LIKE '%progress%'")
     target.run(f"DELETE FROM {progress}")
     with Server("--data", folder, log="error") as server:
-        if not wait(lambda: jobs(server)["s"][0] == "failed"):
+        if not eventually(lambda: jobs(server)["s"][0] == "failed"):
             problems.append(f"when the target has lost its progress the job is {jobs(server)['s']}")
         elif "SINK_REWOUND" not in jobs(server)["s"][1]:
             problems.append(jobs(server)["s"][1])
+        problems += goes_on(server, "INSERT INTO t VALUES (5, 5)", 5)
         with server.connect() as session:
-            session.execute("INSERT INTO t VALUES (5, 5)")
-            session.execute("FLUSH")
-            if session.execute("SELECT count(*) FROM t").fetchone() != (5,):
-                problems.append("the table stands still")
             # The mend that the error names.
             target.run("TRUNCATE t")
             session.execute("DROP SINK s")
             session.execute(f"CREATE SINK s FROM t WITH (connector = 'postgres', {target.options}, database = 'postgres', table = 't')")
-        if not wait(lambda: target.run("SELECT count(*), sum(v) FROM t") == [(5, 15)]):
+        if not eventually(lambda: target.run("SELECT count(*), sum(v) FROM t") == [(5, 15)]):
             problems.append(f"the new sink has delivered {target.run('SELECT * FROM t')}, {jobs(server)}")
         problems += server.panics()
-    target.script("stop")
+    target.remove()
     return problems
 
 

@@ -4,13 +4,13 @@ copies of it only the later one writes."""
 
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import tempfile
 import time
 
-from harness import BINARY, ROOT, Server, Tally
+from harness import BINARY, Server, Tally, eventually
+from services import Service
 
 SETUP = """
 CREATE TABLE t (k INT PRIMARY KEY, v INT);
@@ -20,26 +20,14 @@ CREATE MATERIALIZED VIEW ms AS SELECT count(*) AS c, sum(v) AS t FROM s;
 """
 
 
-class Store:
+class Store(Service):
     """An object store of its own, and how a server is told of it."""
 
     def __init__(self) -> None:
-        self.folder = tempfile.mkdtemp(prefix="thalweg-seaweedfs-")
-        self.start()
-
-    def start(self) -> None:
-        said = self.script("start", "--with", str(os.getpid()))
-        words = dict(re.findall(r"(\w+)=(\S+)", said))
-        self.url = f"s3://{words['bucket']}/checks/one"
-        self.flags = ("--state-store", self.url, "--state-store-endpoint", words["endpoint"], "--state-store-allow-http")
-        os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"] = words["access"], words["secret"]
-        self.secret = words["secret"]
-
-    def script(self, command: str, *more: str) -> str:
-        done = subprocess.run([ROOT / "scripts" / "seaweedfs", command, self.folder, *more], capture_output=True, text=True, timeout=300)
-        if done.returncode:
-            raise RuntimeError(f"scripts/seaweedfs {command}: {done.stderr[-2000:]}")
-        return done.stdout
+        super().__init__("seaweedfs")
+        self.url, self.secret = f"s3://{self.words['bucket']}/checks/one", self.words["secret"]
+        self.flags = ("--state-store", self.url, "--state-store-endpoint", self.words["endpoint"], "--state-store-allow-http")
+        os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"] = self.words["access"], self.secret
 
 
 class Writer:
@@ -71,15 +59,6 @@ def checkpoints(server: Server) -> int:
         return session.execute("SELECT count(*) FROM thalweg_catalog.checkpoints").fetchone()[0]
 
 
-def wait(what, patience: float = 60) -> bool:
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        if what():
-            return True
-        time.sleep(0.1)
-    return False
-
-
 def kills(store: Store, data: str, writer: Writer) -> list[str]:
     with Server("--data", data, *store.flags) as server, server.connect() as session:
         session.execute(SETUP)
@@ -90,7 +69,7 @@ def kills(store: Store, data: str, writer: Writer) -> list[str]:
             problems += writer.check(server)
             before = checkpoints(server)
             writer.write(server)
-            if not wait(lambda: checkpoints(server) > before):
+            if not eventually(lambda: checkpoints(server) > before):
                 problems.append("no checkpoint was taken")
             writer.write(server, 2)
             problems += server.panics()
@@ -108,12 +87,12 @@ def away(store: Store, data: str, writer: Writer) -> list[str]:
         writer.write(server, 10)
         # What was acknowledged is read while nothing can be kept.
         problems += writer.check(server)
-        if not wait(lambda: "could not be made durable" in server.log()):
+        if not eventually(lambda: "could not be made durable" in server.log()):
             problems.append(f"the log does not tell that the store is away: {server.log()[-500:]}")
         writer.write(server, 10)
         store.start()
         count = checkpoints(server)
-        if not wait(lambda: checkpoints(server) > count):
+        if not eventually(lambda: checkpoints(server) > count):
             problems.append(f"no checkpoint after the store is back: {server.log()[-500:]}")
         problems += writer.check(server)
     with Server("--data", data, *store.flags) as server:
@@ -155,7 +134,7 @@ def fenced(store: Store, data: str, writer: Writer) -> list[str]:
             problems += writer.check(second)
             with first.connect() as session:
                 session.execute("INSERT INTO t VALUES (-1, 0)")
-            if not wait(lambda: first.process.poll() is not None):
+            if not eventually(lambda: first.process.poll() is not None):
                 problems.append("the server that was taken over from goes on")
             elif "another server has taken over" not in first.log():
                 problems.append(f"it does not say why it ended: {first.log()[-500:]}")
@@ -174,8 +153,7 @@ def main() -> int:
     ]:
         tally.run(name, check, store, data, writer)
     print(f"{writer.rows} rows acknowledged", flush=True)
-    store.script("stop")
-    shutil.rmtree(store.folder, ignore_errors=True)
+    store.remove()
     shutil.rmtree(data, ignore_errors=True)
     return tally.close()
 

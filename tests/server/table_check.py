@@ -5,65 +5,43 @@ import json
 import os
 import pathlib
 import random
-import re
-import shutil
-import subprocess
 import tempfile
 import time
 
 import psycopg
 from confluent_kafka import Producer
-from harness import ROOT, Server, Tally
+from harness import Server, Tally
+from services import Broker
 
 SEED = int(os.environ.get("TABLE_SEED", "0"))
-
-
-class Broker:
-    def __init__(self, *topics: str) -> None:
-        self.folder = tempfile.mkdtemp(prefix="thalweg-kafka-")
-        self.address = re.search(r"bootstrap=(\S+)", self.script("start", self.folder, "--with", str(os.getpid())))[1]
-        for topic in topics:
-            command = ("run", self.folder, "org.apache.kafka.tools.TopicCommand", "--bootstrap-server", self.address)
-            self.script(*command, "--create", "--topic", topic, "--partitions", "3")
-        self.producer = Producer({"bootstrap.servers": self.address})
-
-    @staticmethod
-    def script(*arguments: str) -> str:
-        done = subprocess.run([ROOT / "scripts" / "kafka", *arguments], capture_output=True, text=True, timeout=300)
-        if done.returncode:
-            raise RuntimeError(f"scripts/kafka {arguments[0]}: {done.stderr[-2000:]}")
-        return done.stdout
-
-    def send(self, topic: str, key: dict, value: dict | None) -> None:
-        self.producer.produce(topic, key=json.dumps(key), value=None if value is None else json.dumps(value))
-
-    def stop(self) -> None:
-        self.script("kill", self.folder)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Model:
     """What must stand, and the records that bring it about."""
 
     def __init__(self, broker: Broker) -> None:
-        self.broker, self.chance, self.rows = broker, random.Random(SEED), {"up": {}, "de": {}}
+        self.producer = Producer({"bootstrap.servers": broker.address})
+        self.chance, self.rows = random.Random(SEED), {"up": {}, "de": {}}
+
+    def send(self, topic: str, key: dict, value: dict | None) -> None:
+        self.producer.produce(topic, key=json.dumps(key), value=None if value is None else json.dumps(value))
 
     def change(self, count: int) -> None:
         for _ in range(count):
             k, v = self.chance.randrange(40), self.chance.randrange(1000)
             up, de = self.rows["up"], self.rows["de"]
             if self.chance.random() < 0.3:
-                self.broker.send("up", {"k": k}, None)
+                self.send("up", {"k": k}, None)
                 up.pop(k, None)
                 if k in de:
-                    self.broker.send("de", {"k": k}, {"op": "d", "before": {"k": k, "v": de.pop(k)}, "after": None})
-                    self.broker.send("de", {"k": k}, None)
+                    self.send("de", {"k": k}, {"op": "d", "before": {"k": k, "v": de.pop(k)}, "after": None})
+                    self.send("de", {"k": k}, None)
             else:
-                self.broker.send("up", {"k": k}, {"k": k, "v": v})
+                self.send("up", {"k": k}, {"k": k, "v": v})
                 before = {"k": k, "v": de[k]} if k in de else None
-                self.broker.send("de", {"k": k}, {"op": "u" if before else "c", "before": before, "after": {"k": k, "v": v}})
+                self.send("de", {"k": k}, {"op": "u" if before else "c", "before": before, "after": {"k": k, "v": v}})
                 up[k] = de[k] = v
-        self.broker.producer.flush()
+        self.producer.flush()
 
     def wrong(self, server: Server, patience: float = 30) -> list[str]:
         """What is not as it must be, after some time to get there."""
@@ -82,7 +60,9 @@ class Model:
 
 
 def from_kafka(folder: str) -> list[str]:
-    broker = Broker("up", "de")
+    broker = Broker()
+    for topic in ("up", "de"):
+        broker.topic(topic, 3)
     model, problems = Model(broker), []
     model.change(100)
     with Server("--data", folder) as server, server.connect() as session:
@@ -111,7 +91,7 @@ def from_kafka(folder: str) -> list[str]:
             model.change(20)
     with Server("--data", folder) as server:
         problems += model.wrong(server)
-    broker.stop()
+    broker.remove()
     return problems
 
 

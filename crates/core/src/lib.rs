@@ -24,7 +24,7 @@ pub use hash::{VNODES, hash_bytes, hash_columns, vnode};
 pub use options::{OptionValue, Options, nearest};
 pub use secret::Secret;
 pub use sink::{EpochRows, EpochSink, Incarnation, Sink, SinkError};
-pub use source::{DeadLetter, Offset, Polled, Source, Split, SplitReader, dead_schema};
+pub use source::{DeadLetter, Offset, Polled, Source, Split, SplitReader, WRITE_COLUMN, dead_schema, writes_schema};
 pub use sqlstate::{SqlError, SqlState};
 pub use watermark::Watermark;
 

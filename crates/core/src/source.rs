@@ -79,6 +79,15 @@ pub fn dead_schema() -> SchemaRef {
     Arc::clone(&SCHEMA)
 }
 
+/// The column after a table's own that says what a row does to the rows before it, as the numbers of a plan's `Write`.
+pub const WRITE_COLUMN: &str = "$write";
+
+/// A table's columns, then [`WRITE_COLUMN`].
+pub fn writes_schema(schema: &SchemaRef) -> SchemaRef {
+    let write = Field::new(WRITE_COLUMN, DataType::Int8, false);
+    Arc::new(Schema::new(schema.fields().iter().cloned().chain([Arc::new(write)]).collect::<Vec<_>>()))
+}
+
 /// What a poll of a reader yields.
 #[derive(Debug)]
 pub enum Polled {

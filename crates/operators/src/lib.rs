@@ -37,6 +37,6 @@ pub use operator::{Operator, Output, StateTable, WorkerInfo, evaluate, kept_rows
 pub use over::Over;
 pub use session::Session;
 pub use store::consolidate as consolidated;
-pub use table::{Table, WRITE_COLUMN, writes_schema};
+pub use table::Table;
 pub use topn::TopN;
 pub use view::{Arrangement, IndexBuild, Version};

@@ -5,22 +5,12 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::{DataType, Field, Int8Type, Schema, SchemaRef};
+use arrow::datatypes::{Int8Type, SchemaRef};
 use thalweg_core::{DeltaBatch, EpochHeader, Error, Result, hash_columns};
 use thalweg_plan::Write;
 
 use crate::operator::{Operator, Output, StateTable};
 use crate::store::{Chain, NONE, Picked, RowStore, SavedRows, group_rows};
-
-/// The column that says what a row of the input is to do, after the table's columns.
-pub const WRITE_COLUMN: &str = "$write";
-
-/// The columns of writes to a table of `schema`.
-pub fn writes_schema(schema: &SchemaRef) -> SchemaRef {
-    let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
-    fields.push(Arc::new(Field::new(WRITE_COLUMN, DataType::Int8, false)));
-    Arc::new(Schema::new(fields))
-}
 
 /// The rows of a table, by primary key (empty: a bag of rows, which keeps nothing here).
 #[derive(Debug)]
@@ -42,7 +32,7 @@ enum Stands {
 }
 
 impl Table {
-    /// `schema` is the table's; the input has [`WRITE_COLUMN`] beside it.
+    /// `schema` is the table's; the input has [`thalweg_core::WRITE_COLUMN`] beside it.
     pub fn new(schema: SchemaRef, key: Vec<usize>) -> Self {
         Self {
             store: RowStore::new(&schema),
@@ -190,7 +180,7 @@ mod tests {
 
     use super::*;
     use crate::testing::{Cell, Rng, Row, Standing, Step, batch, header, run, schema};
-    use thalweg_core::Watermark;
+    use thalweg_core::{Watermark, writes_schema};
 
     /// Random writes, and what each leaves of a map by key.
     fn writes(rng: &mut Rng, spec: &SchemaRef, model: &mut BTreeMap<Cell, Row>) -> DeltaBatch {

@@ -48,7 +48,7 @@ fn sink(name: &str) -> SinkSpec {
 
 /// A table by `k`, from a queue.
 fn table() -> Plan {
-    let writes = thalweg_operators::writes_schema(&schema());
+    let writes = thalweg_core::writes_schema(&schema());
     let mut builder = PlanBuilder::default();
     let source = builder.source(source("table", &writes, None));
     let scan = builder.add(Operation::Scan { source }, Vec::new(), properties(&writes, true, None));
@@ -97,7 +97,7 @@ impl Bench {
             let spec = JobSpec { name: name.to_owned(), plan, inputs: vec![input], outputs, durable: durable(key) };
             engine.add(spec).expect("it is added")
         };
-        let (queue, source) = engine.queue(thalweg_operators::writes_schema(&schema()));
+        let (queue, source) = engine.queue(thalweg_core::writes_schema(&schema()));
         let rows = engine.relation(schema(), Some(vec![0]), false);
         let job = add("table", table(), JobInput::Source(source), 1, &rows);
         let seen = engine.relation(schema(), Some(vec![0]), false);
@@ -125,7 +125,7 @@ impl Bench {
             Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.1))),
             Arc::new(Int8Array::from_iter_values(rows.iter().map(|r| r.2 as i8))),
         ];
-        let rows = RecordBatch::try_new(thalweg_operators::writes_schema(&schema()), columns).expect("three columns");
+        let rows = RecordBatch::try_new(thalweg_core::writes_schema(&schema()), columns).expect("three columns");
         let (job, _, queue) = &self.table;
         let tickets = self.engine.push(vec![(Arc::clone(queue), rows, Vec::new())]).expect("there is room");
         self.wait("the rows", || self.engine.is_visible(job, tickets[0]));

@@ -102,8 +102,7 @@ impl Fields {
     }
 
     /// The object that is all of `text` into the row `row` of `columns`; returns how many it has filled that were not filled
-    /// before. On a fault
-    /// the caller takes the row back.
+    /// before. On a fault the caller takes the row back.
     pub(crate) fn object(
         &mut self,
         text: &[u8],

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int8Array, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{Schema, SchemaRef};
-use thalweg_core::{DeadLetter, Error, Result};
+use arrow::datatypes::SchemaRef;
+use thalweg_core::{DeadLetter, Error, Result, writes_schema};
 
 use super::body::Body;
 use super::key::KeyBody;
-use super::{Encoding, Envelope, Metadata, Reason, Record, WriteKind, write_field};
+use super::{Encoding, Envelope, Metadata, Reason, Record, WriteKind};
 use crate::avro::AvroBody;
 use crate::column::{Column, Unit};
 use crate::json::Fields;
@@ -41,7 +41,7 @@ pub struct DecodedRecords {
     pub dead: Vec<DeadLetter>,
 }
 
-/// Records to rows of declared columns, followed by [`super::WRITE_COLUMN`] where the envelope has deletions. It keeps no rows
+/// Records to rows of declared columns, followed by [`thalweg_core::WRITE_COLUMN`] where the envelope has deletions. It keeps no rows
 /// between calls.
 #[derive(Debug)]
 pub struct RecordDecoder {
@@ -94,12 +94,7 @@ impl RecordDecoder {
             }
         };
         let body = Body::new(&encoding, &declared, &taken)?;
-        let schema = if envelope.has_writes() {
-            let fields = declared.fields().iter().cloned().chain([Arc::new(write_field())]);
-            Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-        } else {
-            Arc::clone(&declared)
-        };
+        let schema = if envelope.has_writes() { writes_schema(&declared) } else { Arc::clone(&declared) };
         Ok(Self { schema, names: declared, envelope, columns, writes: Vec::new(), body, key, metadata })
     }
 

@@ -11,21 +11,11 @@ mod tests;
 
 use std::borrow::Cow;
 
-use arrow::datatypes::{DataType, Field};
-
 pub use decoder::{DecodedRecords, RecordDecoder, RecordLayout};
 pub use metadata::Metadata;
 
 use crate::encode::CsvStyle;
 use crate::value::Fault;
-
-/// The column after the declared ones that says what a row does: see [`WriteKind`].
-pub const WRITE_COLUMN: &str = "$write";
-
-/// The field of [`WRITE_COLUMN`].
-pub fn write_field() -> Field {
-    Field::new(WRITE_COLUMN, DataType::Int8, false)
-}
 
 /// What a row does to the table that it is for. The numbers are those of the writes of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +57,7 @@ pub enum Envelope {
 }
 
 impl Envelope {
-    /// Rows say what they do, in [`WRITE_COLUMN`].
+    /// Rows say what they do, in [`thalweg_core::WRITE_COLUMN`].
     pub fn has_writes(self) -> bool {
         self != Self::Plain
     }

@@ -7,6 +7,8 @@ use arrow::datatypes::{
     DataType, Date32Type, Field, Int8Type, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
 
+use thalweg_core::WRITE_COLUMN;
+
 use super::*;
 use crate::Unit;
 

@@ -8,7 +8,7 @@ use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::expressions::{Column, Literal};
-use thalweg_core::{Options, SourceId, dead_schema};
+use thalweg_core::{Options, SourceId, WRITE_COLUMN, dead_schema, writes_schema};
 use thalweg_plan::{
     Distribution, Expr, Operation, Plan, PlanBuilder, Properties, RelationSpec, SinkSpec, SourceSpec, WatermarkSpec,
     Write,
@@ -19,9 +19,6 @@ use crate::catalog::SourceEntry;
 use crate::compile::{Connectors, SinkMode, columns_read, delivery_of};
 use crate::context::Planner;
 use crate::lower::{Delivery, Lowerer, compile_generated};
-
-/// The column that says what a row of a table's input is to do.
-const WRITE_COLUMN: &str = "$write";
 
 /// Where a source of a job gets its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +171,7 @@ fn queue(
     name: &str,
     table: bool,
 ) -> Result<(SourceId, SchemaRef)> {
-    let declared = if table { with_write(&entry.declared) } else { Arc::clone(&entry.declared) };
+    let declared = if table { writes_schema(&entry.declared) } else { Arc::clone(&entry.declared) };
     let spec = SourceSpec {
         name: name.to_owned(),
         connector: String::new(),
@@ -189,7 +186,7 @@ fn queue(
 
 /// What comes from the connector of a table.
 fn connected(planner: &Planner, builder: &mut PlanBuilder, entry: &SourceEntry) -> Result<(SourceId, SchemaRef)> {
-    let yields = if entry.writes { with_write(&entry.declared) } else { Arc::clone(&entry.declared) };
+    let yields = if entry.writes { writes_schema(&entry.declared) } else { Arc::clone(&entry.declared) };
     // The connector adds the column of writes to those that are asked for.
     let spec = SourceSpec { declared: Arc::clone(&entry.declared), ..read_whole(planner, entry, yields)? };
     let read = Arc::clone(&spec.schema);
@@ -252,11 +249,4 @@ fn writes_of(
 fn appended(schema: &SchemaRef) -> Properties {
     let bounds = vec![None; schema.fields().len()];
     Properties { schema: Arc::clone(schema), append_only: true, key: None, distribution: Distribution::Any, bounds }
-}
-
-/// A table's columns, then what each row is to do.
-pub(crate) fn with_write(schema: &SchemaRef) -> SchemaRef {
-    let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
-    fields.push(Arc::new(Field::new(WRITE_COLUMN, DataType::Int8, false)));
-    Arc::new(Schema::new(fields))
 }

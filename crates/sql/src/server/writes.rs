@@ -15,11 +15,10 @@ use datafusion::sql::sqlparser::ast::{
     VisitorMut,
 };
 use futures_util::TryStreamExt;
-use thalweg_core::{SqlError, SqlState};
+use thalweg_core::{SqlError, SqlState, writes_schema};
 use thalweg_plan::Write;
 
 use super::database::{Database, parsed_query};
-use super::jobs::with_write;
 use super::judge::Judged;
 use super::names::{ObjectName, quoted};
 use super::objects::{Kind, Object, Oid, SourceObject};
@@ -587,6 +586,6 @@ fn only(rows: RecordBatch, keep: Option<&BooleanArray>) -> Result<RecordBatch, S
 pub(super) fn marked(rows: &RecordBatch, write: Write) -> Result<RecordBatch, SqlError> {
     let mut columns = rows.columns().to_vec();
     columns.push(Arc::new(Int8Array::from(vec![write as i8; rows.num_rows()])));
-    let batch = RecordBatch::try_new(with_write(&rows.schema()), columns);
+    let batch = RecordBatch::try_new(writes_schema(&rows.schema()), columns);
     Ok(batch.map_err(thalweg_core::Error::from)?)
 }

@@ -6,6 +6,7 @@
 //! stream's length (u64) instead of that byte.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
@@ -78,8 +79,8 @@ fn cut(rows: &RecordBatch, from: usize, length: usize) -> Result<RecordBatch> {
     }
     let compact = |column: &ArrayRef| -> ArrayRef {
         match column.data_type() {
-            DataType::Utf8View => std::sync::Arc::new(column.as_string_view().slice(from, length).gc()),
-            DataType::BinaryView => std::sync::Arc::new(column.as_binary_view().slice(from, length).gc()),
+            DataType::Utf8View => Arc::new(column.as_string_view().slice(from, length).gc()),
+            DataType::BinaryView => Arc::new(column.as_binary_view().slice(from, length).gc()),
             _ => column.slice(from, length),
         }
     };
@@ -143,8 +144,6 @@ fn batch(stream: &mut impl Read) -> Result<RecordBatch> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow::array::{Int64Array, ListArray, StringViewArray, StructArray};
     use arrow::datatypes::{Field, Int64Type};
 
@@ -153,7 +152,7 @@ mod tests {
     fn rows(count: usize, nested: bool) -> RecordBatch {
         let numbers: ArrayRef = Arc::new((0..count as i64).map(|i| (i % 7 != 0).then_some(i)).collect::<Int64Array>());
         // Longer than what a view holds itself, and shorter.
-        let text = |i: usize| (i % 5 != 0).then(|| format!("{i}-{}", "x".repeat(i % 40)));
+        let text = |i: usize| (!i.is_multiple_of(5)).then(|| format!("{i}-{}", "x".repeat(i % 40)));
         let texts: ArrayRef = Arc::new((0..count).map(text).collect::<StringViewArray>());
         let mut columns = vec![("n", numbers), ("t", Arc::clone(&texts))];
         if nested {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use thalweg_core::{Error, Result};
 
-use super::{Manifest, PartManifest, SavedJob, SavedTable, Shelf, blob, checked};
+use super::{JobManifest, Manifest, PartManifest, SavedJob, SavedTable, Shelf, blob, piece};
 
 /// Bytes that are read at a time, or one larger part.
 const SPAN_BYTES: u64 = 16 << 20;
@@ -47,8 +47,7 @@ pub(super) fn load(shelf: &dyn Shelf, manifest: &Manifest) -> Result<BTreeMap<u6
         (0..helpers).for_each(|_| drop(scope.spawn(work)));
         work();
     });
-    let empty =
-        |job: &super::JobManifest| SavedJob { manifest: job.clone(), tables: vec![Vec::new(); job.parts.len()] };
+    let empty = |job: &JobManifest| SavedJob { manifest: job.clone(), tables: vec![Vec::new(); job.parts.len()] };
     let mut jobs: BTreeMap<u64, SavedJob> = manifest.jobs.iter().map(|(key, job)| (*key, empty(job))).collect();
     for tables in read {
         let tables = tables.into_inner().ok_or_else(|| Error::Internal("a part was not read".to_owned()))??;
@@ -87,10 +86,7 @@ fn tables(shelf: &dyn Shelf, span: &Span<'_>) -> Result<Tables> {
     let end = span.iter().map(|w| w.part.offset.saturating_add(w.part.length)).max().unwrap_or(first.offset);
     let bytes = shelf.read_range(&first.file, first.offset, end - first.offset)?;
     let of = |wanted: &Wanted<'_>| {
-        let part = wanted.part;
-        let range = usize::try_from(part.offset - first.offset).ok().zip(usize::try_from(part.length).ok());
-        let piece = range.and_then(|(from, length)| bytes.get(from..from.saturating_add(length).min(bytes.len())));
-        let piece = checked(piece.unwrap_or_default(), part)?;
+        let piece = piece(&bytes, first.offset, wanted.part)?;
         Ok((wanted.place, if wanted.is_outbox { Vec::new() } else { blob::decode(piece)? }))
     };
     span.iter().map(of).collect()

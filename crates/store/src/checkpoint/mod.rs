@@ -409,10 +409,11 @@ fn name_of(manifest: &Manifest) -> String {
     Manifest::name(manifest.epoch, manifest.incarnation)
 }
 
-/// The part of a whole file, checked.
-fn piece<'a>(file: &'a [u8], part: &PartManifest) -> Result<&'a [u8]> {
-    let range = usize::try_from(part.offset).ok().zip(usize::try_from(part.length).ok());
-    let bytes = range.and_then(|(from, length)| file.get(from..from.saturating_add(length).min(file.len())));
+/// The part of a file of which `bytes` are those from `at` on, checked.
+fn piece<'a>(bytes: &'a [u8], at: u64, part: &PartManifest) -> Result<&'a [u8]> {
+    let from = part.offset.checked_sub(at).and_then(|from| usize::try_from(from).ok());
+    let range = from.zip(usize::try_from(part.length).ok());
+    let bytes = range.and_then(|(from, length)| bytes.get(from..from.saturating_add(length).min(bytes.len())));
     checked(bytes.unwrap_or_default(), part)
 }
 

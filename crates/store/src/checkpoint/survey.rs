@@ -49,7 +49,7 @@ pub fn verify(shelf: &dyn Shelf, checkpoint: &Surveyed) -> Result<Option<Vec<Err
             }
         };
         let parts = manifest.jobs.values().flat_map(|job| &job.parts).filter(|part| part.file == name);
-        wrong.extend(parts.filter_map(|part| piece(&bytes, part).and_then(blob::decode).err()));
+        wrong.extend(parts.filter_map(|part| piece(&bytes, 0, part).and_then(blob::decode).err()));
     }
     Ok((wrong.is_empty() || is_there(shelf, &checkpoint.name)?).then_some(wrong))
 }

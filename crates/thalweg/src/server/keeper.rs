@@ -194,7 +194,7 @@ impl Keeper {
             if server.upgrade().is_none_or(|server| server.is_stopping()) {
                 return None;
             }
-            std::thread::sleep(pause);
+            std::thread::park_timeout(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
             outcome = self.lock().write_owed();
         }

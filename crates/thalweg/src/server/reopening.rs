@@ -55,7 +55,7 @@ impl Reopening {
 fn insist(name: &str, waiting: &Weak<Reopening>, open: &Open) {
     let mut pause = FIRST_PAUSE;
     loop {
-        std::thread::sleep(pause);
+        std::thread::park_timeout(pause);
         pause = (pause * 2).min(LONGEST_PAUSE);
         // Nobody waits any more: it was dropped, or the server ends.
         if waiting.strong_count() == 0 {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use clap::Args;
 use hdrhistogram::Histogram;
+use ring::rand::{SecureRandom, SystemRandom};
 use thalweg_disk::LocalDisk;
 use thalweg_hub::{Append, Hub, Record, TopicOptions};
 
@@ -44,13 +45,7 @@ pub(crate) fn bench(args: &HubBenchArgs) -> Result<ExitCode> {
     let began = Instant::now();
     let until = began + Duration::from_secs(args.seconds);
     let of_writers: Vec<Result<Histogram<u64>>> = thread::scope(|scope| {
-        let writer = |seed| {
-            scope.spawn({
-                let hub = &hub;
-                move || write(hub, args, seed, until)
-            })
-        };
-        let writers: Vec<_> = (1..=args.writers).map(writer).collect();
+        let writers: Vec<_> = (0..args.writers).map(|_| scope.spawn(|| write(&hub, args, until))).collect();
         writers.into_iter().map(|w| w.join().unwrap_or_else(|_| bail!("a writer panicked"))).collect()
     });
     let took = began.elapsed().as_secs_f64();
@@ -76,23 +71,15 @@ pub(crate) fn bench(args: &HubBenchArgs) -> Result<ExitCode> {
 }
 
 /// Microseconds from an append to when it was durable.
-fn write(hub: &Hub, args: &HubBenchArgs, seed: u64, until: Instant) -> Result<Histogram<u64>> {
+fn write(hub: &Hub, args: &HubBenchArgs, until: Instant) -> Result<Histogram<u64>> {
     let mut taken = Histogram::new(3).context("a histogram")?;
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let length = usize::try_from(args.bytes)?;
-    let mut value = || {
-        let mut bytes = Vec::with_capacity(length + 8);
-        while bytes.len() < length {
-            // Xorshift: Marsaglia, 2003.
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            bytes.extend(state.to_le_bytes());
-        }
-        bytes.truncate(length);
-        Record { value: Some(Bytes::from(bytes)), ..Record::default() }
+    let (random, length) = (SystemRandom::new(), usize::try_from(args.bytes)?);
+    let record = |_| {
+        let mut bytes = vec![0; length];
+        random.fill(&mut bytes).map_err(|_| anyhow!("no random bytes"))?;
+        Ok(Record { value: Some(Bytes::from(bytes)), ..Record::default() })
     };
-    let records: Vec<Record> = (0..args.records).map(|_| value()).collect();
+    let records = (0..args.records).map(record).collect::<Result<Vec<_>>>()?;
     while Instant::now() < until {
         let began = Instant::now();
         let appended = hub.append(&[Append { topic: TOPIC, records: &records }])?;
