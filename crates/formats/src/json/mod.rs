@@ -124,7 +124,7 @@ impl Fields {
                 cursor.space();
                 match column {
                     Some(c) => {
-                        // A name that comes twice, or a column that the key has filled: the last counts.
+                        // A name that comes twice, or a column that was filled before: the last counts.
                         let again = columns[c].len() > row;
                         if again {
                             columns[c].truncate(row);

@@ -100,9 +100,9 @@ fn a_tombstone_takes_away_the_row_that_its_key_names() {
         reasons,
         ["a deletion whose key fills no column", "a deletion whose key fills no column", "column id: not an integer"]
     );
-    // A value that repeats its key's column: the value's counts.
+    // A value that repeats its key's column: the key's counts.
     let repeats = record(5, Some("{\"id\":1}"), Some("{\"id\":2,\"name\":\"b\",\"n\":1}"));
-    assert_eq!(ids(&decode(&mut decoder, &[repeats])), [2]);
+    assert_eq!(ids(&decode(&mut decoder, &[repeats])), [1]);
     // A key that is no object fills the one column that is named.
     let mut decoder = RecordDecoder::new(declared(), RecordLayout { key: vec![0], ..layout(Envelope::Upsert) });
     let decoder = decoder.as_mut().expect("valid");
