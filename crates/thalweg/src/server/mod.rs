@@ -171,7 +171,7 @@ impl Server {
         let moved = Arc::clone(&progress);
         // A job's change of state is news as well, though the epoch is the same.
         let observer = Box::new(move |epoch| moved.send_modify(|at| *at = epoch));
-        let cluster = seal::cluster_name(data.as_ref().map(|d| d.file("cluster")).as_deref())?;
+        let cluster = seal::cluster_name(data.as_ref(), replayed.is_empty())?;
         let state_store = config.state_store.as_ref();
         let (hub, keeper) = data.as_ref().map(|data| durable(data, state_store, &cluster)).transpose()?.unzip();
         let line = Line::new();
