@@ -44,7 +44,9 @@ impl Log {
         let is_new = !path.exists();
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
         if is_new {
+            thalweg_core::failpoint!("log.created");
             file.write_all(MAGIC).and_then(|()| file.sync_all()).map_err(io)?;
+            thalweg_core::failpoint!("log.begun");
             sync_folder(path)?;
         }
         let mut bytes = Vec::new();
@@ -90,6 +92,7 @@ impl Log {
             return Err(Error::io(&self.path, e));
         }
         self.end += record.len() as u64;
+        thalweg_core::failpoint!("log.appended");
         Ok(())
     }
 
@@ -102,7 +105,9 @@ impl Log {
         self.file.sync_data().map_err(|e| {
             self.failed = true;
             Error::io(&self.path, e)
-        })
+        })?;
+        thalweg_core::failpoint!("log.synced");
+        Ok(())
     }
 
     /// Bytes of the file.

@@ -258,6 +258,7 @@ impl Coordinator {
         for (key, progress) in &mut sources {
             progress.offsets = state.offsets.get(key).cloned().unwrap_or_default();
         }
+        thalweg_core::failpoint!("epoch.checkpoint_begun");
         header.checkpoint = true;
         let saves = jobs.iter().map(|j| j.id).collect();
         let taking = Taking { epoch: header.epoch, wall_clock: header.wall_clock, jobs, sources };
@@ -321,6 +322,7 @@ impl Coordinator {
                 state.offsets.retain(|(of, _), _| of != job);
             }
         }
+        thalweg_core::failpoint!("epoch.sealing");
         let saves = self.begin_checkpoint(state, &mut header);
         let mut sources = state.last.clone();
         sources.extend(moved);

@@ -93,6 +93,7 @@ impl Intake {
                 return Err(error);
             }
         };
+        thalweg_core::failpoint!("intake.appended");
         let Some((hub, (ticket, tickets))) = hub.zip(appended) else {
             let pushes = handed.into_iter().map(|h| Pushed::new(h.queue, h.rows, h.dead, None)).collect();
             let _ = tell.send(Ok(self.engine.put(pushes)));
@@ -139,6 +140,7 @@ impl Intake {
         let durable = hub.durable();
         while let Some(next) = waiting.pop_front() {
             if next.ticket <= durable {
+                thalweg_core::failpoint!("intake.durable");
                 let _ = next.tell.send(Ok(self.engine.put(next.pushes)));
             } else if let Some(error) = self.failed.get() {
                 let _ = next.tell.send(Err(refused(error.clone())));
@@ -224,7 +226,9 @@ impl Intake {
         while !queue.has_room() {
             std::thread::yield_now();
         }
+        thalweg_core::failpoint!("intake.read_back");
         self.engine.put(vec![Pushed::new(Arc::clone(queue), rows, letters, Some(ticket))]);
+        thalweg_core::failpoint!("intake.put_back");
         Ok(())
     }
 

@@ -158,6 +158,7 @@ impl Keeper {
     fn run(&self, checkpoints: &Receiver<Checkpoint>, server: &Weak<Server>) {
         while let Ok(checkpoint) = checkpoints.recv() {
             let Some(stopped) = server.upgrade().map(|server| stopped(&server)) else { return };
+            thalweg_core::failpoint!("keeper.received");
             let change = Change { stopped, ..changed(checkpoint) };
             let outcome = self.lock().write(change);
             let Some(outcome) = self.insist(outcome, server) else { return };
@@ -165,9 +166,12 @@ impl Keeper {
             match outcome {
                 Ok(written) => {
                     self.note_written(written, server.now());
+                    thalweg_core::failpoint!("keeper.written");
                     server.engine.checkpoint_written();
                     self.let_go(&server);
+                    thalweg_core::failpoint!("keeper.let_go");
                     self.compact(&server);
+                    thalweg_core::failpoint!("keeper.compacted");
                 }
                 Err(error) => {
                     self.note_failure(&error);

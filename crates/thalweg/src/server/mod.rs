@@ -198,7 +198,7 @@ impl Server {
             running: RwLock::default(),
             indexes: indexes::Indexes::default(),
             catalog: Mutex::new(None),
-            seal: seal::Seal::open(data.as_ref().map(|d| d.file("secrets.key")).as_deref())?,
+            seal: seal::Seal::open(data.as_ref())?,
             data: ArcSwapOption::from_pointee(data),
             progress,
             started: Instant::now(),
@@ -210,13 +210,18 @@ impl Server {
         if let Some(keeper) = &server.keeper {
             line.keep(Arc::clone(keeper), Arc::downgrade(&server))?;
         }
+        thalweg_core::failpoint!("start.opened");
         ddl::replay(&server, replayed).await?;
+        thalweg_core::failpoint!("start.replayed");
         server.engine.begin();
+        thalweg_core::failpoint!("start.begun");
         server.take_up()?;
+        thalweg_core::failpoint!("start.taken_up");
         server.open.store(true, Ordering::Release);
         // Who connects finds everything as it was.
         ddl::wait(&server).await;
         writes::flush(&server).await;
+        thalweg_core::failpoint!("start.flushed");
         *server.catalog.lock().await = log;
         server.audit.start(&Event::new(Kind::ServerStart).detail(env!("CARGO_PKG_VERSION")))?;
         Ok(server)
@@ -348,8 +353,11 @@ impl Server {
         let server = Arc::clone(self);
         // It waits for the disk and for threads.
         let ended = tokio::task::spawn_blocking(move || {
+            thalweg_core::failpoint!("stop.checkpointed");
             server.engine.stop();
+            thalweg_core::failpoint!("stop.ended");
             server.intake.close();
+            thalweg_core::failpoint!("stop.closed");
             let event = Event::new(Kind::ServerStop);
             server.audit.stop(&match server.fault() {
                 Some(fault) => event.failed(SqlState::INTERNAL_ERROR).detail(fault),
