@@ -10,10 +10,12 @@ and go meanwhile.
 Sinks take the rows to Kafka, to PostgreSQL and to a lake of Parquet files; in the end each target is read with its own client:
 each row once, and of a view that changes just what stands.
 
-KILLS: how many (60). KILL_SEED: of what is random (0). KILL_ROWS: rows a writer sends at a time (400). KILL_TARGETS: which
+KILLS: how many (60), in worlds of 100 at most, each a new data directory and new targets, with the next seed. KILL_SEED: of
+what is random (0). KILL_ROWS: rows a writer sends at a time (400). KILL_TARGETS: which
 (kafka,postgres,lake). KILL_POINTS: failpoints to die at, in a round (all of them, in a random order).
 """
 
+import math
 import os
 import random
 import shutil
@@ -29,6 +31,7 @@ from kill_points import FIRST, START, STOP, Coverage, all_points
 KILLS = int(os.environ.get("KILLS", "60"))
 SEED = int(os.environ.get("KILL_SEED", "0"))
 TARGETS = [name for name in os.environ.get("KILL_TARGETS", "kafka,postgres,lake").split(",") if name]
+WORLD = 100
 POINTS = os.environ.get("KILL_POINTS", "").split(",") if os.environ.get("KILL_POINTS") else all_points()
 # Of a server that is to die at a failpoint which it may never come to.
 PATIENCE = 6.0
@@ -37,8 +40,9 @@ PATIENCE = 6.0
 class Loop:
     """One data directory, its targets, and what is known of both."""
 
-    def __init__(self) -> None:
-        self.chance, self.coverage = random.Random(SEED), Coverage()
+    def __init__(self, seed: int, most: int, coverage: Coverage) -> None:
+        self.seed, self.most, self.coverage = seed, most, coverage
+        self.chance = random.Random(seed)
         self.data = tempfile.mkdtemp(prefix="thalweg-kill-")
         self.judges = all_judges(f"{self.data}/lake", TARGETS)
         self.states = [{"acked": 0, "sent": 0, "pushes": n >= PAIRS} for n in range(PAIRS + PUSHERS)]
@@ -46,7 +50,8 @@ class Loop:
         self.kills = self.reads = 0
         self.loaded = 0.0
         self.recoveries: list[float] = []
-        self.points: list[str] = []
+        # Worlds that follow one another go on where the last one was.
+        self.points = coverage.left
 
     def flags(self) -> list[str]:
         """State comes back on any number of workers; the more checkpoints, the more can be torn."""
@@ -65,7 +70,7 @@ class Loop:
 
     def next_point(self) -> str:
         if not self.points:
-            self.points = self.chance.sample(POINTS, len(POINTS))
+            self.points += self.chance.sample(POINTS, len(POINTS))
         return self.points.pop()
 
     def early(self) -> None:
@@ -141,7 +146,7 @@ class Loop:
     def run(self) -> list[str]:
         self.set_up()
         problems: list[str] = []
-        while self.kills < KILLS and not problems:
+        while self.kills < self.most and not problems:
             if self.chance.random() < 0.1:
                 self.early()
             point = self.next_point() if self.chance.random() < 0.65 else None
@@ -174,16 +179,21 @@ class Loop:
 
 
 def main() -> int:
-    tally, loop = Tally(), Loop()
-    print(f"KILL_SEED={SEED} KILLS={KILLS}", flush=True)
-    problems = loop.run()
-    print(loop.coverage.table(), loop.summary(), sep="\n", flush=True)
-    tally.add(f"{loop.kills} kills: nothing lost, nothing twice, nothing torn (KILL_SEED={SEED})", problems)
-    [judge.remove() for judge in loop.judges]
-    if problems:
-        print(f"the data directory stays: {loop.data}", file=sys.stderr)
-    else:
-        shutil.rmtree(loop.data)
+    tally, coverage, kills = Tally(), Coverage(), 0
+    for seed in range(SEED, SEED + math.ceil(KILLS / WORLD)):
+        most = min(WORLD, KILLS - kills)
+        print(f"KILL_SEED={seed} KILLS={most}", flush=True)
+        loop = Loop(seed, most, coverage)
+        problems = loop.run()
+        kills += loop.kills
+        print(loop.summary(), flush=True)
+        tally.add(f"{loop.kills} kills: nothing lost, nothing twice, nothing torn (KILL_SEED={seed} KILLS={most})", problems)
+        [judge.remove() for judge in loop.judges]
+        if problems:
+            print(f"the data directory stays: {loop.data}", file=sys.stderr)
+        else:
+            shutil.rmtree(loop.data)
+    print(coverage.table(), flush=True)
     return tally.close()
 
 

@@ -28,6 +28,8 @@ class Coverage:
 
     def __init__(self) -> None:
         self.died, self.missed = collections.Counter(), collections.Counter()
+        # Of the round that is under way, those that are still to be tried.
+        self.left: list[str] = []
 
     def note(self, point: str, died: bool) -> None:
         (self.died if died else self.missed)[point] += 1
