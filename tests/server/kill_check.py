@@ -11,7 +11,7 @@ Sinks take the rows to Kafka, to PostgreSQL and to a lake of Parquet files; in t
 each row once, and of a view that changes just what stands.
 
 KILLS: how many (60), in worlds of 100 at most, each a new data directory and new targets, with the next seed. KILL_SEED: of
-what is random (0). KILL_ROWS: rows a writer sends at a time (400). KILL_TARGETS: which
+what is random (0). KILL_ROWS: rows a writer sends at a time (200). KILL_TARGETS: which
 (kafka,postgres,lake). KILL_POINTS: failpoints to die at, in a round (all of them, in a random order).
 """
 
@@ -101,7 +101,7 @@ class Loop:
         """One life: under load until it dies at `point`, or is killed at a random moment."""
         crash = None
         if point:
-            most = 1 if point.startswith(START) or point in STOP else self.chance.choice((1, 3, 10, 30))
+            most = 1 if point.startswith(START) or point in STOP else self.chance.choice((1, 1, 3, 10))
             crash = f"{point}:{self.chance.randint(1, most)}"
         began = time.monotonic()
         try:

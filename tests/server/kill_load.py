@@ -8,7 +8,7 @@ import time
 import psycopg
 from harness import Server
 
-ROWS = int(os.environ.get("KILL_ROWS", "400"))
+ROWS = int(os.environ.get("KILL_ROWS", "200"))
 PAIRS, PUSHERS = 3, 2
 
 SETUP = """
