@@ -87,7 +87,8 @@ pub(crate) fn open(disk: Arc<dyn Disk>, has_flusher: bool) -> Result<(Shared, Re
     let topics = manifest.topics.iter().map(|entry| look(&*disk, entry));
     let mut topics = topics.collect::<Result<Vec<_>>>()?;
     let known = topics.iter().flat_map(|t| &t.parts).map(|part| part.transaction.unsigned_abs() + 1).max();
-    let next_transaction = known.unwrap_or(0).max(manifest.next_transaction);
+    let first = first_transaction(manifest.number + 1);
+    let next_transaction = known.unwrap_or(0).max(manifest.next_transaction).max(first);
     if !is_planted(Defect::HalfAppends) {
         leave_incomplete(&*disk, &mut topics)?;
     }
@@ -128,6 +129,12 @@ pub(crate) fn open(disk: Arc<dyn Disk>, has_flusher: bool) -> Result<(Shared, Re
         indexed: Mutex::new(VecDeque::new()),
     };
     Ok((shared, recovered))
+}
+
+/// The number of the first append to several topics of an opening: no other opening has its numbers, so that a reader of
+/// several topics can tell what belongs together.
+fn first_transaction(opening: u64) -> u64 {
+    opening.saturating_mul(1 << 32)
 }
 
 /// The manifest that counts; an empty one on a new disk.

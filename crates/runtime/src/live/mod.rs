@@ -124,7 +124,7 @@ impl Engine {
     }
 
     /// Starts the workers of an engine that seals no epoch until [`Engine::begin`]: all that is added before begins at
-    /// one epoch. `keeper` gets its checkpoints.
+    /// one epoch. `keeper` gets its checkpoints, from [`Engine::take_checkpoints`] on.
     ///
     /// # Errors
     /// Threads cannot be started.
@@ -155,6 +155,12 @@ impl Engine {
     /// Epochs begin.
     pub fn begin(&self) {
         self.shared.coordinator.release();
+    }
+
+    /// Everything that the jobs had beyond their restored state is handed in again: checkpoints are taken from now on.
+    /// Before, one would tear what belongs together, and hold places of queues that are not filled yet.
+    pub fn take_checkpoints(&self) {
+        self.shared.coordinator.allow_checkpoints();
     }
 
     /// Asks for a checkpoint before the interval has passed.

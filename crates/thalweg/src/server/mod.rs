@@ -21,6 +21,7 @@ mod metrics;
 mod pool;
 mod read;
 mod reopening;
+mod replay;
 mod roles;
 mod seal;
 mod secrets;
@@ -58,6 +59,7 @@ pub use backend::ServerBackend;
 use intake::Intake;
 use keeper::{Keeper, Line};
 use reopening::Reopening;
+use replay::{Step, Wanted};
 pub(crate) use session::Session;
 
 /// Settings of a server.
@@ -222,19 +224,33 @@ impl Server {
         Ok(server)
     }
 
-    /// Hands in again what came after the last checkpoint.
+    /// Hands in again what came after the last checkpoint. The next one is taken when all of it is there.
     fn take_up(&self) -> Result<(), SqlError> {
         let running = self.running.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut wanted = Vec::new();
         for (oid, running) in running {
-            let Some(queue) = &running.queue else { continue };
+            let Some(queue) = running.queue.clone() else { continue };
             self.intake.create(oid)?;
-            let restored = running.job.spec.durable.as_ref().and_then(|d| d.restored.as_ref());
+            let job = Arc::clone(&running.job);
+            let restored = job.spec.durable.as_ref().and_then(|d| d.restored.as_ref());
             let from = restored.and_then(|r| r.sources.first()?.offsets.get(PUSH_SPLIT).copied());
-            self.intake.replay(oid, queue, from.map(|offset| offset.0))?;
+            wanted.push(Wanted { oid, job, queue, from: from.map(|offset| offset.0) });
+        }
+        if let Some(mut replay) = self.intake.replay(wanted)? {
+            loop {
+                match replay.step()? {
+                    Step::HandedIn => {}
+                    // The engine reads while we hand in: a full queue has room in a moment.
+                    Step::Full if self.is_stopping() => return Err(shutting_down()),
+                    Step::Full => std::thread::yield_now(),
+                    Step::Done => break,
+                }
+            }
         }
         if let Some(keeper) = &self.keeper {
             keeper.forget_restored();
         }
+        self.engine.take_checkpoints();
         Ok(())
     }
 
