@@ -261,3 +261,15 @@ fn no_checkpoint_is_taken_before_everything_is_handed_in_again() {
         assert_eq!(read, [6], "{workers} workers: it has the last push, which nobody had waited for");
     }
 }
+
+#[test]
+fn a_checkpoint_that_is_owed_is_taken_again_though_nothing_has_changed() {
+    let bench = Bench::before_hand_in(1, &BTreeMap::new(), Duration::from_millis(20));
+    let taken = || bench.checkpoints.lock().expect("not poisoned").len();
+    bench.engine.take_checkpoints();
+    bench.write(&[(1, 1, Write::Upsert)]);
+    for attempt in 1..=3 {
+        bench.wait("a checkpoint", || taken() == attempt);
+        bench.engine.checkpoint_owed();
+    }
+}

@@ -95,7 +95,7 @@ struct Saving {
     /// It is being made durable.
     writing: bool,
     began: Instant,
-    /// Something has changed since the last one began.
+    /// Something has changed since the last one that is durable began.
     changed: bool,
     /// Someone waits for one.
     wanted: bool,
@@ -253,10 +253,12 @@ impl Coordinator {
         self.lock().saving.taking = None;
     }
 
-    /// What was taken is durable, or given up: the next may begin.
-    pub fn written(&self) {
+    /// What was taken is durable, or is owed: the next may begin.
+    pub fn written(&self, is_durable: bool) {
         let mut state = self.lock();
         state.saving.writing = false;
+        // What is owed is tried again also when nothing more comes.
+        state.saving.changed |= !is_durable;
         if state.saving.wanted {
             self.seal(&mut state);
         }

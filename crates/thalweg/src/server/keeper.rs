@@ -176,7 +176,7 @@ impl Keeper {
                         server.fail(&error);
                         return;
                     }
-                    server.engine.checkpoint_written();
+                    server.engine.checkpoint_owed();
                 }
             }
         }
