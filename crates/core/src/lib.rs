@@ -11,6 +11,7 @@ mod epoch;
 mod error;
 mod hash;
 mod options;
+pub mod planted;
 mod secret;
 mod sink;
 mod source;

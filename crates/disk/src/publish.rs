@@ -1,6 +1,8 @@
 //! `durable_publish`: the one order of writes and fsyncs after which files are there for good. Nothing else in the
 //! project links or renames a file. It must not know what the files hold.
 
+use thalweg_core::planted::{Defect, is_planted};
+
 use crate::disk::parent;
 use crate::{Disk, DiskError, DiskErrorKind, Result};
 
@@ -29,6 +31,9 @@ pub fn durable_publish(disk: &dyn Disk, files: &[NewFile<'_>], manifest: NewFile
         // The error that led here is the one to tell; what stays behind has no manifest that names it.
         written.iter().for_each(|path| drop(disk.remove(path)));
     })?;
+    if is_planted(Defect::UnsyncedFolder) {
+        return Ok(());
+    }
     disk.sync_folder(parent(manifest.path))
 }
 
@@ -44,7 +49,9 @@ fn stage<'a>(
         let made = disk.create(file.path)?;
         written.push(file.path);
         made.append(file.bytes)?;
-        made.sync()?;
+        if !is_planted(Defect::UnsyncedFile) {
+            made.sync()?;
+        }
     }
     let mut folders: Vec<&str> = files.iter().map(|f| parent(f.path)).collect();
     folders.sort_unstable();

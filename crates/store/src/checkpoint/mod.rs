@@ -16,6 +16,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use thalweg_core::planted::{Defect, is_planted};
 use thalweg_core::{Error, Result};
 
 pub use blob::SavedTable;
@@ -152,7 +153,10 @@ impl Checkpoints {
             return Err(Error::invalid_with_hint(message, hint));
         }
         kept.reverse();
-        let incarnation = shelf.first_incarnation().max(incarnation + 1);
+        let incarnation = match shelf.first_incarnation().max(incarnation + 1) {
+            _ if is_planted(Defect::IncarnationAgain) => incarnation + 1,
+            incarnation => incarnation,
+        };
         let checkpoints = Self { shelf, incarnation, last, kept, delivered: BTreeMap::new(), owed: Vec::new() };
         // Of manifests that are damaged nothing may be left that a later fault would bring back.
         for name in names.iter().filter(|n| !checkpoints.kept.iter().any(|m| name_of(m) == **n)) {
@@ -183,7 +187,11 @@ impl Checkpoints {
     /// The shelf refuses. Then the change is kept, and the next checkpoint has it too.
     pub fn write(&mut self, change: Change) -> Result<Written> {
         self.owed.push(change);
-        self.write_owed()
+        let written = self.write_owed();
+        if is_planted(Defect::OwedForgotten) {
+            self.owed.clear();
+        }
+        written
     }
 
     /// Makes durable what could not be made so before, if there is anything.
@@ -230,7 +238,8 @@ impl Checkpoints {
         let before = self.last.as_ref()?.jobs.get(&key).filter(|b| b.fingerprint == fingerprint)?;
         let mut parts = before.parts.clone();
         let delivered = self.delivered_to(key);
-        parts.retain(|part| Some(part.slot) != before.outbox || part.epoch() > delivered);
+        let is_due = |part: &PartManifest| part.epoch() > delivered && !is_planted(Defect::OutboxDropped);
+        parts.retain(|part| Some(part.slot) != before.outbox || is_due(part));
         Some((parts, 0))
     }
 
