@@ -238,6 +238,11 @@ impl Coordinator {
         }
     }
 
+    /// A job has caught up: the next checkpoint is the first that holds it.
+    pub fn caught_up(&self) {
+        self.lock().saving.changed = true;
+    }
+
     /// Takes a checkpoint as soon as can be.
     pub fn want_checkpoint(&self) {
         let mut state = self.lock();

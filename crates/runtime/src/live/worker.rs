@@ -261,6 +261,7 @@ impl<'a> Worker<'a> {
             // It has completed its first epoch, which holds what stood before, and all that the others have.
             if completed > job.start() && completed >= least {
                 job.set_live();
+                self.shared.coordinator.caught_up();
                 least = least.min(completed);
                 self.shared.notify();
             }

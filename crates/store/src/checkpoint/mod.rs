@@ -98,6 +98,8 @@ pub struct Checkpoints {
     delivered: BTreeMap<u64, u64>,
     /// Changes that could not be made durable: the next checkpoint takes them along.
     owed: Vec<Change>,
+    /// Pieces of one operator's state on one worker before they are made into one.
+    max_pieces: usize,
 }
 
 /// What was found at a start.
@@ -157,13 +159,19 @@ impl Checkpoints {
             _ if is_planted(Defect::IncarnationAgain) => incarnation + 1,
             incarnation => incarnation,
         };
-        let checkpoints = Self { shelf, incarnation, last, kept, delivered: BTreeMap::new(), owed: Vec::new() };
+        let (delivered, owed) = (BTreeMap::new(), Vec::new());
+        let checkpoints = Self { shelf, incarnation, last, kept, delivered, owed, max_pieces: MAX_PIECES };
         // Of manifests that are damaged nothing may be left that a later fault would bring back.
         for name in names.iter().filter(|n| !checkpoints.kept.iter().any(|m| name_of(m) == **n)) {
             checkpoints.shelf.remove(name)?;
         }
         checkpoints.sweep()?;
         Ok((checkpoints, found))
+    }
+
+    /// Merges chains of changes that are longer than this: for simulations, which have no time for long ones.
+    pub fn with_max_pieces(self, max_pieces: usize) -> Self {
+        Self { max_pieces, ..self }
     }
 
     /// The last checkpoint.
@@ -304,7 +312,7 @@ impl Checkpoints {
         let mut bytes = Vec::new();
         let mut merged = false;
         for (key, job) in &mut manifest.jobs {
-            for slot in long_chains(job) {
+            for slot in long_chains(job, self.max_pieces) {
                 merged |= self.compact_slot(*key, slot, job, &file, &mut bytes, merge)?;
             }
         }
@@ -373,7 +381,7 @@ fn workers_agree(parts: &[PartManifest]) -> bool {
 }
 
 /// Slots with more pieces than are good, or with more changes than what they change.
-fn long_chains(job: &JobManifest) -> Vec<usize> {
+fn long_chains(job: &JobManifest, max_pieces: usize) -> Vec<usize> {
     let mut by_slot: BTreeMap<usize, BTreeMap<usize, Vec<u64>>> = BTreeMap::new();
     // What is to be delivered is delivered as it is.
     for part in job.parts.iter().filter(|part| Some(part.slot) != job.outbox) {
@@ -381,7 +389,7 @@ fn long_chains(job: &JobManifest) -> Vec<usize> {
     }
     let long = |pieces: &Vec<u64>| {
         let base = pieces.first().copied().unwrap_or(0);
-        pieces.len() > MAX_PIECES || (pieces.len() > 4 && pieces.iter().skip(1).sum::<u64>() > (2 * base).max(1 << 20))
+        pieces.len() > max_pieces || (pieces.len() > 4 && pieces.iter().skip(1).sum::<u64>() > (2 * base).max(1 << 20))
     };
     by_slot.into_iter().filter(|(_, workers)| workers.values().any(long)).map(|(slot, _)| slot).collect()
 }

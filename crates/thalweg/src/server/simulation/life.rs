@@ -32,6 +32,7 @@ pub(super) struct Setup {
     pub epoch_interval: Duration,
     pub batch_rows: usize,
     pub checkpoint_interval: Duration,
+    pub max_pieces: usize,
 }
 
 /// Why a step cannot be done.
@@ -79,7 +80,7 @@ impl Life {
         if let Some(error) = found.damaged.first().filter(|_| !disk.is_dark()) {
             return Err(Fall::Wrong(format!("a crash has damaged a checkpoint: {error}")));
         }
-        let keeper = Arc::new(Keeper::new(checkpoints, found));
+        let keeper = Arc::new(Keeper::new(checkpoints.with_max_pieces(setup.max_pieces), found));
         let turnstile = Arc::new(Turnstile::new(setup.workers));
         let run = RunConfig {
             workers: setup.workers,
@@ -237,11 +238,6 @@ impl Life {
         Ok(true)
     }
 
-    /// The epoch from which on a checkpoint holds everything that can be read now.
-    pub fn held_from(&self) -> u64 {
-        self.works().held_from().0
-    }
-
     /// Asks for a checkpoint.
     pub fn want_checkpoint(&self) {
         self.engine.want_checkpoint();
@@ -254,11 +250,6 @@ impl Life {
             Err(SinkError::Again(_)) => Ok(true),
             Err(SinkError::Fatal(error)) => Err(Fall::Wrong(format!("{} has stopped: {error}", OUT[sink]))),
         }
-    }
-
-    /// A sink holds all that is to be delivered.
-    pub fn is_delivered(&self, sink: usize, progress: u64) -> bool {
-        self.keeper.outbox(oid(OUT[sink]), progress).is_empty()
     }
 
     /// What a sink was about to deliver leaves, and arrives when the process is gone.

@@ -10,8 +10,9 @@ use super::world::run;
 /// Seeds in which a defect must be found.
 const SEEDS: u64 = 300;
 
-const DEFECTS: [Defect; 20] = [
+const DEFECTS: [Defect; 22] = [
     Defect::EarlyAcknowledgement,
+    Defect::EarlyMark,
     Defect::HalfAppends,
     Defect::UnsyncedFile,
     Defect::UnsyncedFolder,
@@ -26,6 +27,7 @@ const DEFECTS: [Defect; 20] = [
     Defect::EarlyEpoch,
     Defect::WorkerLeftOut,
     Defect::OwedForgotten,
+    Defect::OwedWaits,
     Defect::IncarnationAgain,
     Defect::OutboxDropped,
     Defect::EarlyDelivery,
