@@ -43,7 +43,6 @@ impl Hub {
     }
 
     /// The same without a thread of its own: whoever waits does the work, so that a test decides what happens when.
-    #[cfg(test)]
     pub(crate) fn open_stepped(disk: Arc<dyn Disk>) -> Result<(Self, Recovered)> {
         let (shared, recovered) = recover::open(disk, false)?;
         Ok((Self { shared: Arc::new(shared), flusher: None }, recovered))

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Wea
 
 use arc_swap::ArcSwapOption;
 use arrow::array::{ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatch, StringViewArray};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
@@ -219,6 +219,11 @@ impl Intake {
         for batch in StreamReader::try_new(value.as_ref(), None).map_err(Error::from)? {
             let batch = batch.map_err(Error::from)?;
             if dead { letters = dead_letters(&batch)? } else { rows = batch }
+        }
+        let types = |schema: SchemaRef| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+        if types(rows.schema()) != types(queue.schema()) {
+            let message = format!("the hub holds rows of other columns at offset {} of a relation", ticket - 1);
+            return Err(Error::Data(message).into());
         }
         // The engine reads while we hand in: a full queue has room in a moment.
         while !queue.has_room() {
