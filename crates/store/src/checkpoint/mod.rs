@@ -9,6 +9,7 @@ mod bucket;
 mod load;
 mod manifest;
 mod shelf;
+pub(crate) mod smoke;
 mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use thalweg_core::{Error, Result};
 pub use blob::SavedTable;
 pub use bucket::{BucketOptions, BucketShelf};
 use load::load;
+use manifest::Gap;
 pub use manifest::{JobManifest, Manifest, PartManifest, SourceManifest};
 pub use shelf::{DiskShelf, Shelf};
 pub use survey::{Surveyed, survey, verify};
@@ -97,6 +99,10 @@ pub struct Checkpoints {
     delivered: BTreeMap<u64, u64>,
     /// Changes that could not be made durable: the next checkpoint takes them along.
     owed: Vec<Change>,
+    /// The highest epoch in the name of any manifest that was there, whole or not.
+    newest: u64,
+    /// Of this start and those before it, as far as they matter.
+    gaps: Vec<Gap>,
 }
 
 /// What was found at a start.
@@ -112,24 +118,29 @@ impl Checkpoints {
     /// Opens what is there and reads the newest checkpoint that is whole.
     ///
     /// # Errors
-    /// The shelf cannot be read; or there are checkpoints and none of them is whole: then nothing is changed.
+    /// The shelf cannot be read; one is of a format that is not known; or there are checkpoints and none of them is whole.
+    /// Then nothing is changed.
     pub fn open(shelf: Arc<dyn Shelf>) -> Result<(Self, Found)> {
         let mut names: Vec<String> = shelf.list()?.into_iter().filter(|n| Manifest::epoch_of(n).is_some()).collect();
         // A later start goes first: what an earlier one still put when it had lost the shelf does not count.
         names.sort_unstable_by_key(|name| Manifest::order_of(name));
         let mut found = Found::default();
-        let (mut last, mut kept, mut incarnation) = (None, Vec::new(), 0);
+        let (mut last, mut kept, mut incarnation) = (None::<Manifest>, Vec::new(), 0);
+        let newest = names.iter().filter_map(|name| Manifest::epoch_of(name)).max().unwrap_or(0);
         for name in names.iter().rev() {
+            // Also of one that is damaged: its number has been used.
+            incarnation = incarnation.max(Manifest::order_of(name).0);
             let read = shelf.read(name).and_then(|bytes| Manifest::decode(name, &bytes));
             let manifest = match read {
                 Ok(manifest) => manifest,
+                // Of a format that is not known: a newer version wrote it.
+                Err(error @ Error::Invalid { .. }) => return Err(error),
                 Err(error) if is_out_of_reach(&error) => return Err(error),
                 Err(error) => {
                     found.damaged.push(error);
                     continue;
                 }
             };
-            incarnation = incarnation.max(manifest.incarnation);
             if last.is_none() {
                 match load(shelf.as_ref(), &manifest) {
                     Ok(jobs) => {
@@ -152,8 +163,10 @@ impl Checkpoints {
             return Err(Error::invalid_with_hint(message, hint));
         }
         kept.reverse();
-        let incarnation = shelf.first_incarnation().max(incarnation + 1);
-        let checkpoints = Self { shelf, incarnation, last, kept, delivered: BTreeMap::new(), owed: Vec::new() };
+        let incarnation = shelf.first_incarnation().max(incarnation.saturating_add(1));
+        let gaps = last.as_ref().map_or(Vec::new(), |last| last.gaps.clone());
+        let (delivered, owed) = (BTreeMap::new(), Vec::new());
+        let checkpoints = Self { shelf, incarnation, last, kept, delivered, owed, newest, gaps };
         // Of manifests that are damaged nothing may be left that a later fault would bring back.
         for name in names.iter().filter(|n| !checkpoints.kept.iter().any(|m| name_of(m) == **n)) {
             checkpoints.shelf.remove(name)?;
@@ -165,6 +178,21 @@ impl Checkpoints {
     /// The last checkpoint.
     pub fn last(&self) -> Option<&Manifest> {
         self.last.as_ref()
+    }
+
+    /// Goes on from the last checkpoint; `now` is higher than any epoch of a life before. The first epoch of this one.
+    pub fn begin(&mut self, now: u64) -> u64 {
+        let after = self.last.as_ref().map_or(0, |last| last.epoch);
+        let before = now.max(after.saturating_add(1)).max(self.newest.saturating_add(1));
+        if before > after + 1 {
+            self.gaps.push(Gap { after, before });
+        }
+        before
+    }
+
+    /// What a target holds up to `epoch` was delivered from a checkpoint that this history does not have.
+    pub fn is_of_another_history(&self, epoch: u64) -> bool {
+        self.gaps.iter().any(|gap| gap.after < epoch && epoch < gap.before)
     }
 
     /// The number of this start.
@@ -213,6 +241,7 @@ impl Checkpoints {
         for (key, job) in before {
             manifest.jobs.entry(*key).or_insert_with(|| job.clone());
         }
+        manifest.gaps = self.gaps_that_matter(&manifest);
         let written = bytes.len() as u64;
         self.publish(manifest, file, bytes)?;
         self.owed.clear();
@@ -232,6 +261,13 @@ impl Checkpoints {
         let delivered = self.delivered_to(key);
         parts.retain(|part| Some(part.slot) != before.outbox || part.epoch() > delivered);
         Some((parts, 0))
+    }
+
+    /// Where the target of some outbox may still be.
+    fn gaps_that_matter(&self, manifest: &Manifest) -> Vec<Gap> {
+        let outboxes = manifest.jobs.values().filter(|job| job.outbox.is_some());
+        let least = outboxes.map(|job| job.delivered).min().unwrap_or(u64::MAX);
+        self.gaps.iter().copied().filter(|gap| gap.before > least).collect()
     }
 
     /// The target of a job's outbox holds everything up to the checkpoint `epoch`: it is kept no longer.
