@@ -140,7 +140,7 @@ impl Courier {
         let held = self.sink.open(Incarnation(self.keeper.incarnation()))?;
         let mut delivered = held.map_or(0, |epoch| epoch.0);
         let last = self.keeper.kept().borrow().last.epoch;
-        if delivered > last {
+        if delivered > last || self.keeper.is_of_another_history(delivered) {
             let message = format!(
                 "SINK_AHEAD_OF_CHECKPOINT: the target holds epoch {delivered}, the last checkpoint is of epoch {last}"
             );

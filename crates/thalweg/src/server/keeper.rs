@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use thalweg_core::{EpochRows, Error, Offset, Result, SourceProgress, SqlError, Watermark};
+use thalweg_core::{Epoch, EpochRows, Error, Offset, Result, SourceProgress, SqlError, Watermark};
 use thalweg_operators::StateTable;
 use thalweg_plan::Plan;
 use thalweg_runtime::live::{Checkpoint, Durable, Job, JobInput, JobState, SavedChange, SavedJob, SavedPart};
@@ -51,8 +51,12 @@ pub(crate) struct Keeper {
     /// The last ones of this start, oldest first; [`RECENT`] at most.
     recent: Mutex<VecDeque<system::Checkpoint>>,
     incarnation: u64,
-    /// For threads that wait.
-    runtime: tokio::runtime::Handle,
+    /// Why it did not go on from the newest checkpoint, if so.
+    damaged: Option<String>,
+    /// Held while a checkpoint is taken to the store and what follows from it is done; set when no more are.
+    has_ended: Mutex<bool>,
+    /// For threads that wait for the next checkpoint.
+    written: (Mutex<()>, Condvar),
 }
 
 impl Keeper {
@@ -66,7 +70,9 @@ impl Keeper {
         kept.last.total_bytes = checkpoints.last().map_or(0, Manifest::bytes);
         Self {
             incarnation: checkpoints.incarnation(),
-            runtime: tokio::runtime::Handle::current(),
+            damaged: found.damaged.first().map(ToString::to_string),
+            has_ended: Mutex::default(),
+            written: Default::default(),
             checkpoints: Mutex::new(checkpoints),
             restored: Mutex::new(found.jobs),
             kept: watch::Sender::new(kept),
@@ -114,6 +120,21 @@ impl Keeper {
         self.incarnation
     }
 
+    /// Goes on from the last checkpoint, at the time `now`: see [`Checkpoints::begin`].
+    pub fn begin(&self, now: i64) -> Epoch {
+        Epoch(self.lock().begin(now.unsigned_abs()))
+    }
+
+    /// Why this start did not go on from the newest checkpoint, if so.
+    pub fn damaged(&self) -> Option<&str> {
+        self.damaged.as_deref()
+    }
+
+    /// A target that holds everything up to `epoch` has it from a checkpoint that is not there any more.
+    pub fn is_of_another_history(&self, epoch: u64) -> bool {
+        self.lock().is_of_another_history(epoch)
+    }
+
     /// The target of a sink holds everything up to a checkpoint.
     pub fn delivered(&self, oid: Oid, epoch: u64) {
         self.lock().delivered(u64::from(oid.0), epoch);
@@ -145,8 +166,9 @@ impl Keeper {
 
     /// Waits for the next checkpoint, on a thread of its own, for `patience` at most.
     pub fn wait(&self, patience: std::time::Duration) {
-        let mut kept = self.kept.subscribe();
-        let _ = self.runtime.block_on(async { tokio::time::timeout(patience, kept.changed()).await });
+        // Not on the runtime of whoever has opened the server: that may end before this thread.
+        let (turn, written) = &self.written;
+        drop(written.wait_timeout(turn.lock().unwrap_or_else(PoisonError::into_inner), patience));
     }
 
     /// Nothing of what was found will be asked for any more.
@@ -154,9 +176,18 @@ impl Keeper {
         self.restored.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Waits until what is under way is done. From then on nothing is written: another server may open the directory.
+    pub fn end(&self) {
+        *self.has_ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
     /// Runs until the engine gives no more checkpoints.
     fn run(&self, checkpoints: &Receiver<Checkpoint>, server: &Weak<Server>) {
         while let Ok(checkpoint) = checkpoints.recv() {
+            let has_ended = self.has_ended.lock().unwrap_or_else(PoisonError::into_inner);
+            if *has_ended {
+                return;
+            }
             let Some(stopped) = server.upgrade().map(|server| stopped(&server)) else { return };
             let change = Change { stopped, ..changed(checkpoint) };
             let outcome = self.lock().write(change);
@@ -222,6 +253,7 @@ impl Keeper {
             kept.count += 1;
             kept.error = None;
         });
+        self.written.1.notify_all();
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if recent.len() == RECENT {
             recent.pop_front();

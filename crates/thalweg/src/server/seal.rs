@@ -13,6 +13,10 @@ use base64::engine::general_purpose::STANDARD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use thalweg_core::{Error, Result, Secret, SqlError};
+use thalweg_store::{DataDirectory, make_note, read_note};
+
+/// The file of the directory's name.
+pub(super) const CLUSTER: &str = "cluster";
 
 /// What a ciphertext is good for: nothing but a secret of this catalog.
 const PURPOSE: &[u8] = b"thalweg secret 1";
@@ -97,22 +101,21 @@ fn write_key(file: &Path, bytes: &[u8; 32]) -> Result<()> {
 /// The name that a data directory has for ever, made when it is first asked for: 16 hexadecimal digits.
 ///
 /// # Errors
-/// The file cannot be read or made.
-pub(super) fn cluster_name(file: Option<&Path>) -> Result<String> {
-    if let Some(file) = file.filter(|f| f.exists()) {
-        return std::fs::read_to_string(file).map(|name| name.trim().to_owned()).map_err(|e| Error::io(file, e));
-    }
+/// The file cannot be read or made, or is damaged.
+pub(super) fn cluster_name(data: Option<&DataDirectory>) -> Result<String> {
     let mut bytes = [0; 8];
     SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Internal("no random bytes".to_owned()))?;
     let name: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    if let Some(file) = file {
-        let made = std::fs::File::create_new(file).and_then(|mut f| {
-            f.write_all(name.as_bytes())?;
-            f.sync_all()
-        });
-        made.map_err(|e| Error::io(file, e))?;
+    let Some(data) = data else { return Ok(name) };
+    // An older version wrote the digits alone.
+    let old = std::fs::read_to_string(data.file(CLUSTER)).ok();
+    if let Some(old) = old.filter(|old| old.len() == name.len() && old.bytes().all(|b| b.is_ascii_hexdigit())) {
+        return Ok(old);
     }
-    Ok(name)
+    match read_note(data.disk(), CLUSTER)? {
+        Some(name) => Ok(name),
+        None => make_note(data.disk(), CLUSTER, &name).map(|()| name),
+    }
 }
 
 #[cfg(test)]
