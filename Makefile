@@ -36,7 +36,7 @@ test-oracle: $(VENV_READY) $(FLIGHTS_READY) ## the checks against DuckDB alone
 	$(VENV)/bin/python tests/oracle/nexmark_check.py
 	$(VENV)/bin/python tests/oracle/flights_check.py
 
-soak-kill: ## kill the server 500 times and look for what is lost, twice or torn (KILLS=…, KILL_SEED=…)
+soak-kill: ## kill the server 500 times, at random and at every failpoint, and look for what is lost, twice or torn (KILLS=…, KILL_SEED=…)
 	cargo build --workspace --all-targets --locked
 	KILLS=$${KILLS:-500} bash tests/server/run.sh kill
 

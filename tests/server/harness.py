@@ -61,14 +61,22 @@ class Tally:
 
 
 class Server:
-    """`thalweg serve` on free ports of loopback, or of `host`."""
+    """`thalweg serve` on free ports of loopback, or of `host`. `crash_at`: the failpoint at which it is to die, `NAME:N`."""
 
-    def __init__(self, *flags: str, host: str = "127.0.0.1", log: str = "warn", patience: float = START_SECONDS) -> None:
+    def __init__(
+        self,
+        *flags: str,
+        host: str = "127.0.0.1",
+        log: str = "warn",
+        patience: float = START_SECONDS,
+        crash_at: str | None = None,
+    ) -> None:
         if not BINARY.exists():
             sys.exit(f"{BINARY} does not exist: run `cargo build -p thalweg`, or name another in THALWEG")
         self._log = tempfile.NamedTemporaryFile(prefix="thalweg-log-", suffix=".txt")
         command = [str(BINARY), "serve", "--pg", f"{host}:0", "--http", f"{host}:0", "--log", log, *flags]
         environment = {**os.environ, "NO_COLOR": "1", "RUST_BACKTRACE": "0"}
+        environment |= {"THALWEG_CRASH_AT": crash_at} if crash_at else {}
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, env=environment
         )
@@ -84,7 +92,7 @@ class Server:
             self.http = next((int(port) for kind, port in ports if kind != b"postgres"), 0)
             if ended or time.monotonic() > deadline:
                 self.kill()
-                raise RuntimeError(f"the server did not start: {self.log()[-2000:]}")
+                raise RuntimeError(f"the server did not start (exit code {self.process.returncode}): {self.log()[-2000:]}")
             time.sleep(0.02)
 
     def __enter__(self) -> "Server":
@@ -98,9 +106,15 @@ class Server:
         self.process.wait()
         self.process.stdout.close()
 
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+    def ask_to_stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
     def stop(self, patience: float = 40) -> int:
         """Asks it to end; its exit code."""
-        self.process.send_signal(signal.SIGTERM)
+        self.ask_to_stop()
         return self.process.wait(patience)
 
     def log(self) -> str:

@@ -1,5 +1,6 @@
 """A start when the world is not as it was: a source whose files are gone, and are there again later; a target that has lost what
-it had; a target that is out of reach. The server starts, says what waits and why, and the rest goes on."""
+it had; a target that is out of reach; a row that a view cannot take. The server starts, says what waits or has failed and
+why, and the rest goes on."""
 
 import json
 import os
@@ -8,7 +9,7 @@ import tempfile
 
 import psycopg
 from harness import Server, Tally, eventually
-from services import Service
+from services import Postgres
 
 
 def jobs(server: Server) -> dict[str, tuple[str, str | None]]:
@@ -53,18 +54,6 @@ def source_is_gone(folder: str) -> list[str]:
             if one(server, f"SELECT c FROM {view}") != (100,):
                 problems.append(f"{view} has {one(server, f'SELECT c FROM {view}')}")
         return problems + server.panics()
-
-
-class Postgres(Service):
-    def __init__(self) -> None:
-        super().__init__("postgres")
-        self.login = {name: self.words[name] for name in ("host", "port", "user", "password")}
-        self.options = ", ".join(f"{name} = '{value}'" for name, value in self.login.items())
-
-    def run(self, sql: str) -> list[tuple]:
-        with psycopg.connect(**self.login, dbname="postgres", autocommit=True) as session:
-            cursor = session.execute(sql)
-            return cursor.fetchall() if cursor.description else []
 
 
 def goes_on(server: Server, insert: str, rows: int) -> list[str]:
@@ -119,9 +108,62 @@ def target_is_not_as_it_was(folder: str) -> list[str]:
     return problems
 
 
+def poisoned(server: Server, rows: int) -> list[str]:
+    """The view that cannot take a row has failed, what reads it as well; the others say what is right."""
+    problems, found = [], jobs(server)
+    for name in ("bad", "behind"):
+        if found[name][0] != "failed" or "zero" not in (found[name][1] or ""):
+            problems.append(f"{name} is {found[name]}")
+    if found["good"] != ("live", None) or one(server, "SELECT c FROM good") != (rows,):
+        problems.append(f"the other view is {found['good']} and has {one(server, 'SELECT c FROM good')}")
+    with server.connect() as session:
+        try:
+            session.execute("SELECT * FROM bad")
+            problems.append("a view that has failed is read")
+        except psycopg.Error:
+            pass
+    return problems
+
+
+def epoch_is_poisoned(folder: str) -> list[str]:
+    """A row that a view cannot take stops that view, at every start again, and nothing else."""
+    with Server("--data", folder, "--checkpoint-interval", "100ms") as server, server.connect() as session:
+        session.execute("CREATE TABLE t (k INT PRIMARY KEY)")
+        session.execute("CREATE MATERIALIZED VIEW good AS SELECT count(*) AS c FROM t")
+        session.execute("CREATE MATERIALIZED VIEW bad AS SELECT k, 100 / k AS q FROM t")
+        session.execute("CREATE MATERIALIZED VIEW behind AS SELECT sum(q) AS q FROM bad")
+        session.execute("INSERT INTO t VALUES (1), (2); FLUSH")
+        session.execute("INSERT INTO t VALUES (0)")
+        if not eventually(lambda: jobs(server)["bad"][0] == "failed"):
+            return [f"the view is {jobs(server)['bad']}"]
+        problems = poisoned(server, 3) + goes_on(server, "INSERT INTO t VALUES (4)", 4)
+        server.kill()
+    for rows in (4, 5):
+        with Server("--data", folder, "--checkpoint-interval", "100ms") as server:
+            if not eventually(lambda: jobs(server)["bad"][0] == "failed"):
+                return [*problems, f"after a start the view is {jobs(server)['bad']}"]
+            problems += poisoned(server, rows) + goes_on(server, f"INSERT INTO t VALUES ({rows + 1})", rows + 1)
+            server.kill()
+    with Server("--data", folder) as server, server.connect() as session:
+        session.execute("DROP MATERIALIZED VIEW bad CASCADE")
+        session.execute("DELETE FROM t WHERE k = 0")
+        session.execute("CREATE MATERIALIZED VIEW bad AS SELECT sum(100 / k) AS q FROM t")
+        if one(server, "SELECT q FROM bad") != (100 + 50 + 25 + 20 + 16,):
+            problems.append(f"the mended view has {one(server, 'SELECT q FROM bad')}")
+        problems += server.panics()
+    return problems
+
+
+CHECKS = {
+    "a source's files are gone for a while": source_is_gone,
+    "a target is not as it was": target_is_not_as_it_was,
+    "a row that a view cannot take": epoch_is_poisoned,
+}
+
+
 def main() -> int:
     tally = Tally()
-    for name, check in [("a source's files are gone for a while", source_is_gone), ("a target is not as it was", target_is_not_as_it_was)]:
+    for name, check in CHECKS.items():
         with tempfile.TemporaryDirectory(prefix="thalweg-recovery-") as folder:
             tally.run(name, check, folder)
     return tally.close()

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 
+import psycopg
 from harness import ROOT
 
 
@@ -52,3 +53,18 @@ class Broker(Service):
     def topic(self, name: str, partitions: int) -> None:
         """Makes a topic."""
         self.tool("TopicCommand", "--bootstrap-server", self.address, "--create", "--topic", name, "--partitions", str(partitions))
+
+
+class Postgres(Service):
+    """A PostgreSQL server."""
+
+    def __init__(self) -> None:
+        super().__init__("postgres")
+        self.login = {name: self.words[name] for name in ("host", "port", "user", "password")}
+        self.options = ", ".join(f"{name} = '{value}'" for name, value in self.login.items())
+
+    def run(self, sql: str) -> list[tuple]:
+        """The rows of a statement in the database `postgres`."""
+        with psycopg.connect(**self.login, dbname="postgres", autocommit=True) as session:
+            cursor = session.execute(sql)
+            return cursor.fetchall() if cursor.description else []

@@ -9,6 +9,7 @@
 mod delta;
 mod epoch;
 mod error;
+pub mod failpoint;
 mod hash;
 mod options;
 mod secret;

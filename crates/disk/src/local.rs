@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -13,6 +13,8 @@ use crate::{Disk, DiskError, DiskFile, Entry, Operation, Result};
 #[derive(Clone, Debug)]
 pub struct LocalDisk {
     root: PathBuf,
+    /// Of new files, before the process's umask.
+    mode: u32,
     health: Health,
 }
 
@@ -38,14 +40,20 @@ impl Health {
 }
 
 impl LocalDisk {
-    /// The files under `root`, which is made if need be.
+    /// The files under `root`, which is made if need be, and durable with all folders around it that had to be made.
     ///
     /// # Errors
     /// It cannot be made.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
-        std::fs::create_dir_all(&root).map_err(|e| DiskError::new(Operation::CreateFolder, &root, e))?;
-        Ok(Self { root, health: Health::default() })
+        durable_root(&root)?;
+        Ok(Self { root, mode: 0o666, health: Health::default() })
+    }
+
+    /// The same, but only its owner may read the files that it makes.
+    #[must_use]
+    pub fn private(self) -> Self {
+        Self { mode: 0o600, ..self }
     }
 
     /// Runs `call` on the full path.
@@ -67,7 +75,7 @@ impl LocalDisk {
 
 impl Disk for LocalDisk {
     fn create(&self, path: &str) -> Result<Box<dyn DiskFile>> {
-        let options = |p: &Path| OpenOptions::new().append(true).create_new(true).open(p);
+        let options = |p: &Path| OpenOptions::new().append(true).create_new(true).mode(self.mode).open(p);
         self.change(Operation::Create, path, options).map(|f| self.file(path, f))
     }
 
@@ -193,6 +201,28 @@ impl DiskFile for LocalFile {
         });
         shortened.map_err(|e| DiskError::new(Operation::Truncate, &self.path, e))
     }
+}
+
+/// Makes the folder `root` and those around it, as far as they are missing, and makes their names durable.
+fn durable_root(root: &Path) -> Result<()> {
+    let failed = |operation, path: &Path, e| DiskError::new(operation, path, e);
+    let root = std::path::absolute(root).map_err(|e| failed(Operation::CreateFolder, root, e))?;
+    let missing = root.ancestors().take_while(|folder| !folder.is_dir()).count();
+    // The last one also where it was there: whoever made it may have been killed before its name was durable.
+    let folders: Vec<&Path> = root.ancestors().take(missing.max(1)).collect();
+    for folder in folders.into_iter().rev() {
+        match std::fs::create_dir(folder) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+            made => made.map_err(|e| failed(Operation::CreateFolder, folder, e))?,
+        }
+        let Some(around) = folder.parent() else { continue };
+        match File::open(around) {
+            // One that may not be listed cannot be synced; the name in it is an administrator's.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
+            opened => opened.and_then(|f| f.sync_all()).map_err(|e| failed(Operation::SyncFolder, around, e))?,
+        }
+    }
+    Ok(())
 }
 
 /// Opens for reading what is no folder: those open too, and fail later or not at all.

@@ -29,7 +29,10 @@ pub fn durable_publish(disk: &dyn Disk, files: &[NewFile<'_>], manifest: NewFile
         // The error that led here is the one to tell; what stays behind has no manifest that names it.
         written.iter().for_each(|path| drop(disk.remove(path)));
     })?;
-    disk.sync_folder(parent(manifest.path))
+    thalweg_core::failpoint!("publish.named");
+    disk.sync_folder(parent(manifest.path))?;
+    thalweg_core::failpoint!("publish.durable");
+    Ok(())
 }
 
 /// All but the last fsync. `written` are the files made so far.
@@ -44,12 +47,15 @@ fn stage<'a>(
         let made = disk.create(file.path)?;
         written.push(file.path);
         made.append(file.bytes)?;
+        thalweg_core::failpoint!("publish.file_written");
         made.sync()?;
+        thalweg_core::failpoint!("publish.file_synced");
     }
     let mut folders: Vec<&str> = files.iter().map(|f| parent(f.path)).collect();
     folders.sort_unstable();
     folders.dedup();
     folders.iter().try_for_each(|folder| disk.sync_folder(folder))?;
+    thalweg_core::failpoint!("publish.folders_synced");
 
     // A crash may have left a half-written one.
     match disk.remove(staged) {
@@ -59,7 +65,9 @@ fn stage<'a>(
     let made = disk.create(staged)?;
     written.push(staged);
     made.append(manifest.bytes)?;
+    thalweg_core::failpoint!("publish.manifest_written");
     made.sync()?;
+    thalweg_core::failpoint!("publish.manifest_synced");
     disk.publish(staged, manifest.path)
 }
 
@@ -74,6 +82,7 @@ pub fn durable_folder(disk: &dyn Disk, path: &str) -> Result<()> {
             Err(DiskError { kind: DiskErrorKind::AlreadyExists, .. }) => {}
             other => other?,
         }
+        thalweg_core::failpoint!("folder.made");
         // Also where it was there: whoever made it may have been killed before this.
         disk.sync_folder(parent(folder))?;
     }

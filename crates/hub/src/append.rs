@@ -51,6 +51,7 @@ impl Shared {
             return Err(HubError::Invalid(message));
         }
         let mut outgoing = self.encode(appends)?;
+        thalweg_core::failpoint!("hub.append.encoded");
         let mut state = self.room(&outgoing)?;
         let mut base_offsets = Vec::with_capacity(outgoing.len());
         let mut touched = Touched::new();
@@ -74,6 +75,7 @@ impl Shared {
         state.statistics.appended_bytes += bytes;
         let ticket = Ticket(state.last);
         drop(state);
+        thalweg_core::failpoint!("hub.append.done");
         self.work.notify_one();
         Ok(Appended { base_offsets, ticket })
     }
@@ -174,6 +176,7 @@ impl State {
         set_topic(&mut batch.bytes, batch.topic);
         active.file.append(&batch.bytes)?;
         *next += batch.records;
+        thalweg_core::failpoint!("hub.append.batch_written");
         Ok(base)
     }
 }

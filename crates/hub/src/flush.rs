@@ -61,11 +61,13 @@ impl Shared {
         if is_planted(Defect::EarlyMark) {
             lock(&self.ledger).marks.write(&round.mark);
         }
+        thalweg_core::failpoint!("hub.round.begun");
         for (_, file) in &round.files {
             let begin = Instant::now();
             if let Err(e) = file.sync() {
                 return self.poison(HubError::Poisoned(e));
             }
+            thalweg_core::failpoint!("hub.round.file_synced");
             let statistics = &mut lock(&self.state).statistics;
             statistics.fsyncs += 1;
             statistics.last_fsync_micros = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -87,8 +89,10 @@ impl Shared {
             }
             lock(&self.state).end_round(round)
         };
+        thalweg_core::failpoint!("hub.round.marked");
         self.progress.notify_all();
         callbacks.into_iter().for_each(|callback| callback(Ok(())));
+        thalweg_core::failpoint!("hub.round.told");
     }
 
     /// Gives a new segment to each topic that wants one.
@@ -111,6 +115,7 @@ impl Shared {
 
     fn roll(&self, id: u64, partition: &str, base: u64) {
         let made = self.new_segment(partition, base);
+        thalweg_core::failpoint!("hub.roll.made");
         if let Err(e) = &made {
             self.note(e);
         }
@@ -125,6 +130,7 @@ impl Shared {
                 drop(state);
                 ledger.marks.write(&Mark { closed: vec![(id, closed)], ..Mark::default() });
                 drop(ledger);
+                thalweg_core::failpoint!("hub.roll.marked");
                 newest.into_iter().for_each(|closed| self.keep_index(closed));
             }
             Err(e) => topic.roll = Roll::Failed(HubError::Disk(e)),
@@ -139,6 +145,7 @@ impl Shared {
             Err(e) if e.kind == DiskErrorKind::AlreadyExists && self.disk.size(&path)? == 0 => self.disk.open(&path)?,
             made => made?,
         };
+        thalweg_core::failpoint!("hub.roll.created");
         file.sync()?;
         self.disk.sync_folder(partition)?;
         Ok(file.into())

@@ -92,10 +92,12 @@ pub(crate) fn open(disk: Arc<dyn Disk>, has_flusher: bool) -> Result<(Shared, Re
         leave_incomplete(&*disk, &mut topics)?;
     }
 
+    thalweg_core::failpoint!("hub.recover.looked");
     durable_folder(&*disk, TOPICS)?;
     let mut recovered = Recovered { topics: topics.len(), cut: Vec::new() };
     for topic in &topics {
         recovered.cut.extend(cut(&*disk, topic)?);
+        thalweg_core::failpoint!("hub.recover.topic_cut");
         // Whoever made the names in them may have been killed before they were durable.
         disk.sync_folder(&topic.log_folder())?;
         disk.sync_folder(&folder(&topic.entry.name, topic.entry.id))?;
@@ -113,9 +115,12 @@ pub(crate) fn open(disk: Arc<dyn Disk>, has_flusher: bool) -> Result<(Shared, Re
     }
     let manifest = state.manifest(number, next_topic, next_transaction);
     let mut has_reserve = has_reserve(&*disk)?;
+    thalweg_core::failpoint!("hub.recover.synced");
     publish_manifest(&*disk, &manifest, &mut has_reserve)?;
+    thalweg_core::failpoint!("hub.recover.published");
     remove_rubbish(&*disk, &manifest);
     let marks = Marks::start(&*disk, number);
+    thalweg_core::failpoint!("hub.recover.done");
     let shared = Shared {
         disk,
         has_flusher,

@@ -127,8 +127,10 @@ impl Shared {
                 counts.iter().filter_map(|(id, n)| Some(state.topics.get_mut(id)?.log.closed.drain(..n).collect()));
             gone.collect::<Vec<Vec<_>>>().concat()
         };
+        thalweg_core::failpoint!("hub.segments.unnamed");
         // What cannot be removed is rubbish at the next start.
         gone.iter().for_each(|closed| drop(self.disk.remove(&closed.path)));
+        thalweg_core::failpoint!("hub.segments.removed");
         Ok(Removed { segments: gone.len(), bytes: gone.iter().map(|c| c.entry.bytes).sum() })
     }
 }

@@ -43,9 +43,11 @@ impl Shared {
     ) -> Result<()> {
         let mut ledger = lock(&self.ledger);
         // Another may have been faster.
+        thalweg_core::failpoint!("hub.topic.files_made");
         lock(&self.state).check_free(name)?;
         let entry = TopicEntry { id, name: name.to_owned(), options, start: 0, durable: 0, closed: Vec::new() };
         self.publish(&mut ledger, |manifest| manifest.topics.push(entry))?;
+        thalweg_core::failpoint!("hub.topic.announced");
         let active = Active::new(partition, 0, file);
         let log = Log { active, partition: partition.to_owned(), closed: Vec::new(), durable: 0 };
         let topic = Topic {
@@ -67,6 +69,7 @@ impl Shared {
     fn make_topic(&self, partition: &str) -> Result<Arc<dyn DiskFile>> {
         let make = || {
             durable_folder(&*self.disk, partition)?;
+            thalweg_core::failpoint!("hub.topic.folder_made");
             let file = self.disk.create(&segment(partition, 0))?;
             file.sync()?;
             self.disk.sync_folder(partition)?;
@@ -119,6 +122,7 @@ impl Shared {
             }
             return Err(error);
         }
+        thalweg_core::failpoint!("hub.topic.unnamed");
         remove_topic(&*self.disk, name, id);
         Ok(())
     }
@@ -130,9 +134,12 @@ impl Shared {
         let mut manifest = lock(&self.state).manifest(number, ledger.next_topic, next_transaction);
         change(&mut manifest);
         publish_manifest(&*self.disk, &manifest, &mut ledger.has_reserve).inspect_err(|e| self.note(e))?;
+        thalweg_core::failpoint!("hub.manifest.published");
         ledger.number = number;
         ledger.marks = Marks::start(&*self.disk, number);
+        thalweg_core::failpoint!("hub.marks.begun");
         remove_older(&*self.disk, number - 1);
+        thalweg_core::failpoint!("hub.manifest.older_removed");
         Ok(())
     }
 }
@@ -202,6 +209,7 @@ fn remove_topic(disk: &dyn Disk, name: &str, id: u64) {
 pub(crate) fn remove_folder(disk: &dyn Disk, path: &str) {
     for entry in disk.list(path).unwrap_or_default() {
         let path = format!("{path}/{}", entry.name);
+        thalweg_core::failpoint!("hub.folder.removing");
         if entry.is_folder {
             remove_folder(disk, &path);
         } else {

@@ -36,7 +36,7 @@ pub use keys::KeyTable;
 pub use operator::{Operator, Output, StateTable, WorkerInfo, evaluate, kept_rows};
 pub use over::Over;
 pub use session::Session;
-pub use store::consolidate as consolidated;
+pub use store::{consolidate as consolidated, pieces};
 pub use table::Table;
 pub use topn::TopN;
 pub use view::{Arrangement, IndexBuild, Version};

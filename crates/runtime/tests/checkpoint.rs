@@ -81,9 +81,15 @@ struct Bench {
 
 impl Bench {
     fn new(workers: usize, restored: &BTreeMap<u64, SavedJob>) -> Self {
+        let bench = Self::before_hand_in(workers, restored, Duration::from_secs(3600));
+        bench.engine.take_checkpoints();
+        bench
+    }
+
+    /// It takes no checkpoints yet.
+    fn before_hand_in(workers: usize, restored: &BTreeMap<u64, SavedJob>, interval: Duration) -> Self {
         let (tell, news) = channel();
-        let config =
-            RunConfig { workers, checkpoint_interval: Some(Duration::from_secs(3600)), ..RunConfig::default() };
+        let config = RunConfig { workers, checkpoint_interval: Some(interval), ..RunConfig::default() };
         let observer = Box::new(move |epoch| {
             let _ = tell.send(epoch);
         });
@@ -225,4 +231,45 @@ fn a_checkpoint_holds_changes_only_and_says_how_far_queues_were_read() {
     assert_eq!(rows_of(1), 2 * 102, "the table's operator and its relation: 100 rows, and one that became another");
     assert_eq!(rows_of(2), 102, "the view's relation");
     assert_eq!(saved[&1].sources[0].offsets.values().map(|o| o.0).collect::<Vec<_>>(), [2], "two pushes were read");
+}
+
+#[test]
+fn no_checkpoint_is_taken_before_everything_is_handed_in_again() {
+    for workers in [1, 3] {
+        let bench = Bench::before_hand_in(workers, &BTreeMap::new(), Duration::ZERO);
+        let taken = || bench.checkpoints.lock().expect("not poisoned").len();
+        bench.engine.want_checkpoint();
+        for key in 0..5 {
+            bench.write(&[(key, key, Write::Upsert)]);
+        }
+        assert_eq!(taken(), 0, "{workers} workers: epochs have passed, and none of them was one");
+        let last = RecordBatch::try_new(
+            thalweg_core::writes_schema(&schema()),
+            vec![
+                Arc::new(Int64Array::from(vec![9])) as ArrayRef,
+                Arc::new(Int64Array::from(vec![9])),
+                Arc::new(Int8Array::from(vec![Write::Upsert as i8])),
+            ],
+        );
+        let last = vec![(Arc::clone(&bench.table.2), last.expect("three columns"), Vec::new())];
+        bench.engine.push(last).expect("there is room");
+        bench.engine.take_checkpoints();
+        bench.wait("a checkpoint", || taken() > 0);
+        let mut saved = BTreeMap::new();
+        bench.checkpoint(&mut saved);
+        let read: Vec<u64> = saved[&1].sources[0].offsets.values().map(|o| o.0).collect();
+        assert_eq!(read, [6], "{workers} workers: it has the last push, which nobody had waited for");
+    }
+}
+
+#[test]
+fn a_checkpoint_that_is_owed_is_taken_again_though_nothing_has_changed() {
+    let bench = Bench::before_hand_in(1, &BTreeMap::new(), Duration::from_millis(20));
+    let taken = || bench.checkpoints.lock().expect("not poisoned").len();
+    bench.engine.take_checkpoints();
+    bench.write(&[(1, 1, Write::Upsert)]);
+    for attempt in 1..=3 {
+        bench.wait("a checkpoint", || taken() == attempt);
+        bench.engine.checkpoint_owed();
+    }
 }

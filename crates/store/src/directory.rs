@@ -7,7 +7,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use thalweg_core::{Error, Result};
-use thalweg_disk::{Disk, LocalDisk};
+use thalweg_disk::{Disk, DiskErrorKind, LocalDisk, NewFile, durable_publish};
 
 use crate::note::{make_note, read_note};
 
@@ -33,7 +33,7 @@ impl DataDirectory {
     /// It cannot be made, another process uses it, or it is of a format that this version does not know: then nothing
     /// is written.
     pub fn open(path: &Path) -> Result<Self> {
-        let disk = LocalDisk::open(path)?;
+        let disk = LocalDisk::open(path)?.private();
         let lock_path = path.join("LOCK");
         let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
         let lock = lock.map_err(|e| Error::io(&lock_path, e))?;
@@ -89,6 +89,26 @@ impl DataDirectory {
         }
         Ok(())
     }
+
+    /// What the file `name` holds, which is made once, of what `make` gives: whole and durable before this returns, readable
+    /// by its owner alone, and never changed.
+    ///
+    /// # Errors
+    /// It cannot be read or made.
+    pub fn once(&self, name: &str, make: impl FnOnce() -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+        match self.disk.read(name) {
+            Err(e) if e.kind == DiskErrorKind::NotFound => {}
+            found => {
+                let found = found?;
+                // Whoever made it may have been killed before its name was durable.
+                self.disk.sync_folder("")?;
+                return Ok(found);
+            }
+        }
+        let bytes = make()?;
+        durable_publish(&self.disk, &[], NewFile { path: name, bytes: &bytes })?;
+        Ok(bytes)
+    }
 }
 
 #[cfg(test)]
@@ -124,5 +144,19 @@ mod tests {
         make_note(&disk, FORMAT, "thalweg data directory, format 2").expect("room");
         let message = DataDirectory::open(folder.path()).expect_err("newer").to_string();
         assert!(message.contains("format 2\" is not known") && message.contains("hint"), "{message}");
+    }
+
+    #[test]
+    fn a_file_is_made_once_and_for_its_owner() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = DataDirectory::open(&folder.path().join("new/data")).expect("it is made");
+        // Left behind by one that was killed while it made it.
+        std::fs::write(data.file("name.tmp"), "").expect("written");
+        assert_eq!(data.once("name", || Ok(b"one".to_vec())).expect("made"), b"one");
+        assert_eq!(data.once("name", || Ok(b"two".to_vec())).expect("read"), b"one");
+        let mode = std::fs::metadata(data.file("name")).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert!(!data.file("name.tmp").exists());
     }
 }

@@ -171,11 +171,14 @@ impl KafkaSink {
         }
         if self.options.exactly_once {
             let progress = Progress { epoch: Some(upto), incarnation: open.incarnation };
+            thalweg_core::failpoint!("kafka.records_handed");
             self.send_progress(producer, progress, deadline)?;
+            thalweg_core::failpoint!("kafka.progress_handed");
             sent += 1;
         }
         self.settle(producer, deadline)?;
         let delivered = producer.context().delivered.load(Ordering::Relaxed) - before;
+        thalweg_core::failpoint!("kafka.settled");
         if delivered != sent {
             return Err(SinkError::Again(Error::Internal(format!(
                 "{delivered} of {sent} records were reported taken"
@@ -184,6 +187,7 @@ impl KafkaSink {
         if self.options.exactly_once {
             let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
             producer.commit_transaction(left).map_err(|e| again("what became of the commit is not known", &e))?;
+            thalweg_core::failpoint!("kafka.committed");
         }
         Ok(())
     }
@@ -281,11 +285,13 @@ impl EpochSink for KafkaSink {
         producer
             .init_transactions(ANSWER * 3)
             .map_err(|e| judged(&e, format!("sink {}: transactions cannot be initialised: {e}", self.name)))?;
+        thalweg_core::failpoint!("kafka.initialised");
         let stored = self.stored(incarnation, true)?;
         let epoch = stored.and_then(|s| s.epoch);
         let open = Open { producer, incarnation };
         if stored.is_none_or(|s| s.incarnation < incarnation) {
             self.claim(&open, epoch)?;
+            thalweg_core::failpoint!("kafka.claimed");
         }
         self.open = Some(open);
         Ok(epoch)

@@ -1,6 +1,6 @@
 //! `LakeSink`: deliveries as commits. It must not know how files are written.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use thalweg_core::{Epoch, EpochRows, EpochSink, Error, Incarnation, SinkError};
@@ -35,7 +35,7 @@ struct Open {
 
 impl LakeSink {
     pub(super) fn new(name: String, cluster: String, id: String, options: LakeOptions) -> Self {
-        let local = |path: &Path| -> Result<Arc<dyn Disk>, DiskError> { Ok(Arc::new(durable_root(path)?)) };
+        let local = |path: &Path| -> Result<Arc<dyn Disk>, DiskError> { Ok(Arc::new(LocalDisk::open(path)?)) };
         Self::over(name, (cluster, id), options, Box::new(local))
     }
 
@@ -95,7 +95,9 @@ impl LakeSink {
             epoch: open.epoch.max(Some(upto)),
             parts: files.iter().map(|(part, _)| part.clone()).collect(),
         };
+        thalweg_core::failpoint!("lake.encoded");
         self.publish(disk, &files, &commit)?;
+        thalweg_core::failpoint!("lake.committed");
         Ok(Open { disk: open.disk.clone(), number: commit.number, epoch: commit.epoch, incarnation: open.incarnation })
     }
 
@@ -129,26 +131,6 @@ impl LakeSink {
     }
 }
 
-/// The folder `path`, made and durable, also its name in the folder around it.
-fn durable_root(path: &Path) -> Result<LocalDisk, DiskError> {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    let mut around: PathBuf = absolute.clone();
-    let mut missing = Vec::new();
-    // At least the last part, and all that is not there yet.
-    while let (Some(parent), Some(name)) = (around.parent(), around.file_name()) {
-        missing.push(name.to_string_lossy().into_owned());
-        around = parent.to_path_buf();
-        if around.is_dir() {
-            break;
-        }
-    }
-    missing.reverse();
-    if !missing.is_empty() {
-        durable_folder(&LocalDisk::open(around)?, &missing.join("/"))?;
-    }
-    LocalDisk::open(absolute)
-}
-
 impl EpochSink for LakeSink {
     fn open(&mut self, incarnation: Incarnation) -> Result<Option<Epoch>, SinkError> {
         self.open = None;
@@ -164,6 +146,7 @@ impl EpochSink for LakeSink {
             let next = number.map_or(0, |n| n + 1);
             let claim = Commit { number: next, owner: self.owner.clone(), incarnation, epoch, parts: Vec::new() };
             self.publish(&*disk, &[], &claim)?;
+            thalweg_core::failpoint!("lake.claimed");
             number = Some(next);
         }
         self.held = self.held.max(epoch);

@@ -91,6 +91,7 @@ impl PostgresSink {
         if stored.incarnation < open.incarnation {
             return Err(self.rewound("it does not know who wrote last"));
         }
+        thalweg_core::failpoint!("postgres.locked");
         let news: Vec<&EpochRows> = epochs.iter().filter(|e| Some(e.epoch) > stored.epoch).collect();
         match self.options.style {
             Style::Append { forced } => {
@@ -109,9 +110,13 @@ impl PostgresSink {
                 self.send(open, &open.statements.put, &net.there, &self.options.columns)?;
             }
         }
+        thalweg_core::failpoint!("postgres.rows_sent");
         let epoch = stored.epoch.max(Some(upto));
         self.progress.write(session, Progress { epoch, incarnation: open.incarnation })?;
-        session.run("what became of the commit is not known", "COMMIT")
+        thalweg_core::failpoint!("postgres.progress_sent");
+        session.run("what became of the commit is not known", "COMMIT")?;
+        thalweg_core::failpoint!("postgres.committed");
+        Ok(())
     }
 
     fn send(
@@ -150,6 +155,7 @@ impl EpochSink for PostgresSink {
         let session = Session::connect(&options.config, &options.tls, options.timeout, &self.name)?;
         self.progress.ensure(&session)?;
         let epoch = self.claim(&session, incarnation)?;
+        thalweg_core::failpoint!("postgres.claimed");
         let statements = Statements::prepare(&session, options)?;
         self.held = self.held.max(epoch);
         self.open = Some(Open { session, statements, incarnation });

@@ -22,6 +22,7 @@ pub(crate) use lane::Lane;
 pub(crate) use retention::{Retention, micros};
 pub(crate) use rows::{CHANGED, FRESH, RowStore, SAVED};
 pub(crate) use saved::SavedRows;
+pub use saved::pieces;
 pub(crate) use sort_key::{KeyEncoder, KeyWidth, PairKey, SingleKey, SortKey, WideKey};
 pub(crate) use timed::TimedRows;
 pub use zset::consolidate;

@@ -12,6 +12,37 @@ use super::rows::SAVED;
 use super::{RowStore, group_rows};
 use crate::operator::{StateTable, kept_rows};
 
+/// Rows of a saved table that are not put together with others: copying costs more than another table.
+const PIECE_ROWS: usize = 8 << 10;
+
+/// `batches` of `layout` in their order, small ones put together.
+///
+/// # Errors
+/// They are not of that layout.
+pub fn pieces(layout: &SchemaRef, batches: Vec<RecordBatch>) -> Result<Vec<RecordBatch>> {
+    let mut pieces = Vec::new();
+    let mut small: Vec<RecordBatch> = Vec::new();
+    let mut rows = 0;
+    let put_together = |small: &mut Vec<RecordBatch>, pieces: &mut Vec<RecordBatch>| -> Result<()> {
+        match std::mem::take(small).as_slice() {
+            [] => {}
+            [one] => pieces.push(one.clone()),
+            many => pieces.push(concat_batches(layout, many)?),
+        }
+        Ok(())
+    };
+    for batch in batches.into_iter().filter(|batch| batch.num_rows() > 0) {
+        if rows + batch.num_rows() > PIECE_ROWS {
+            put_together(&mut small, &mut pieces)?;
+            rows = 0;
+        }
+        rows += batch.num_rows();
+        small.push(batch);
+    }
+    put_together(&mut small, &mut pieces)?;
+    Ok(pieces)
+}
+
 /// The changes since the last snapshot of the rows that it holds, and the layout of the snapshots.
 #[derive(Debug)]
 pub(crate) struct SavedRows {
@@ -58,12 +89,8 @@ impl SavedRows {
             let fresh = store.take_unsaved(segment);
             self.push(store, &fresh, 1)?;
         }
-        let log = std::mem::take(&mut self.log);
-        if log.is_empty() {
-            return Ok(Vec::new());
-        }
-        let upserts = concat_batches(&self.layout, &log)?;
-        Ok(vec![StateTable { name: self.name.into(), upserts, deletes: None }])
+        let pieces = pieces(&self.layout, std::mem::take(&mut self.log))?;
+        Ok(pieces.into_iter().map(|upserts| StateTable { name: self.name.into(), upserts, deletes: None }).collect())
     }
 
     /// The rows that stood when the last of `deltas` was taken, of the vnodes that `keep` accepts by `placement`.

@@ -95,10 +95,12 @@ struct Saving {
     /// It is being made durable.
     writing: bool,
     began: Instant,
-    /// Something has changed since the last one began.
+    /// Something has changed since the last one that is durable began.
     changed: bool,
     /// Someone waits for one.
     wanted: bool,
+    /// The first epoch that may be one; `None` while what came after the last one of the life before is not all here.
+    from: Option<Epoch>,
 }
 
 impl Coordinator {
@@ -125,7 +127,14 @@ impl Coordinator {
             threads: Vec::new(),
             held,
             offsets: BTreeMap::new(),
-            saving: Saving { taking: None, writing: false, began: Instant::now(), changed: false, wanted: false },
+            saving: Saving {
+                taking: None,
+                writing: false,
+                began: Instant::now(),
+                changed: false,
+                wanted: false,
+                from: None,
+            },
         };
         let (limits, clock, interval) = (config.epochs, config.clock, config.checkpoint_interval);
         Self { state: Mutex::new(state), limits, clock, workers, cut, jobs, interval }
@@ -216,6 +225,17 @@ impl Coordinator {
         }
     }
 
+    /// All that was handed in before the start is handed in again: checkpoints may be taken.
+    pub fn allow_checkpoints(&self) {
+        let mut state = self.lock();
+        // The open epoch may have ended before the last of it; the next one has all.
+        let from = state.open.next();
+        state.saving.from.get_or_insert(from);
+        if state.saving.wanted {
+            self.seal(&mut state);
+        }
+    }
+
     /// Takes a checkpoint as soon as can be.
     pub fn want_checkpoint(&self) {
         let mut state = self.lock();
@@ -233,10 +253,12 @@ impl Coordinator {
         self.lock().saving.taking = None;
     }
 
-    /// What was taken is durable, or given up: the next may begin.
-    pub fn written(&self) {
+    /// What was taken is durable, or is owed: the next may begin.
+    pub fn written(&self, is_durable: bool) {
         let mut state = self.lock();
         state.saving.writing = false;
+        // What is owed is tried again also when nothing more comes.
+        state.saving.changed |= !is_durable;
         if state.saving.wanted {
             self.seal(&mut state);
         }
@@ -250,6 +272,12 @@ impl Coordinator {
         if !due || saving.writing {
             return BTreeSet::new();
         }
+        if saving.from.is_none_or(|from| header.epoch < from) {
+            if saving.wanted && saving.from.is_some() {
+                state.eager = state.eager.max(1);
+            }
+            return BTreeSet::new();
+        }
         let jobs = self.jobs.read().unwrap_or_else(PoisonError::into_inner);
         // What still takes in what stood before it would hold the others up; it begins anew after a restart.
         let jobs: Vec<Arc<Job>> =
@@ -258,6 +286,7 @@ impl Coordinator {
         for (key, progress) in &mut sources {
             progress.offsets = state.offsets.get(key).cloned().unwrap_or_default();
         }
+        thalweg_core::failpoint!("epoch.checkpoint_begun");
         header.checkpoint = true;
         let saves = jobs.iter().map(|j| j.id).collect();
         let taking = Taking { epoch: header.epoch, wall_clock: header.wall_clock, jobs, sources };
@@ -267,6 +296,7 @@ impl Coordinator {
             began: Instant::now(),
             changed: false,
             wanted: false,
+            from: saving.from,
         };
         // The epoch after it lets everyone see that it is complete.
         state.eager = state.eager.max(1);
@@ -321,6 +351,7 @@ impl Coordinator {
                 state.offsets.retain(|(of, _), _| of != job);
             }
         }
+        thalweg_core::failpoint!("epoch.sealing");
         let saves = self.begin_checkpoint(state, &mut header);
         let mut sources = state.last.clone();
         sources.extend(moved);

@@ -57,7 +57,7 @@ use worker::Worker;
 pub type Observer = dyn Fn(Epoch) + Send + Sync;
 
 /// Gets each checkpoint when all of it is saved; it must not block. Whoever keeps it calls
-/// [`Engine::checkpoint_written`]: until then none is taken.
+/// [`Engine::checkpoint_written`] or [`Engine::checkpoint_owed`]: until then none is taken.
 pub type Keeper = dyn Fn(Checkpoint) + Send + Sync;
 
 type Jobs = RwLock<BTreeMap<JobId, Arc<Job>>>;
@@ -124,7 +124,7 @@ impl Engine {
     }
 
     /// Starts the workers of an engine that seals no epoch until [`Engine::begin`]: all that is added before begins at
-    /// one epoch. `keeper` gets its checkpoints.
+    /// one epoch. `keeper` gets its checkpoints, from [`Engine::take_checkpoints`] on.
     ///
     /// # Errors
     /// Threads cannot be started.
@@ -157,14 +157,26 @@ impl Engine {
         self.shared.coordinator.release();
     }
 
+    /// Everything that the jobs had beyond their restored state is handed in again: checkpoints are taken from now on.
+    /// Before, one would tear what belongs together, and hold places of queues that are not filled yet.
+    pub fn take_checkpoints(&self) {
+        self.shared.coordinator.allow_checkpoints();
+    }
+
     /// Asks for a checkpoint before the interval has passed.
     pub fn want_checkpoint(&self) {
         self.shared.coordinator.want_checkpoint();
     }
 
-    /// The checkpoint that the keeper got last is durable, or was given up.
+    /// The checkpoint that the keeper got last is durable.
     pub fn checkpoint_written(&self) {
-        self.shared.coordinator.written();
+        self.shared.coordinator.written(true);
+    }
+
+    /// The checkpoint that the keeper got last could not be made durable; the keeper puts it with the next, which comes
+    /// after the interval even if nothing changes until then.
+    pub fn checkpoint_owed(&self) {
+        self.shared.coordinator.written(false);
     }
 
     fn number(&self) -> u64 {

@@ -185,14 +185,17 @@ impl Operator for Publish {
     }
 
     fn snapshot(&mut self) -> Result<Vec<StateTable>> {
-        let Some(unsaved) = self.unsaved.as_mut().map(std::mem::take).filter(|u| !u.is_empty()) else {
+        let Some(mut unsaved) = self.unsaved.as_mut().map(std::mem::take).filter(|u| !u.is_empty()) else {
             return Ok(Vec::new());
         };
-        let net = self.net(&unsaved)?;
-        if net.is_empty() {
-            return Ok(Vec::new());
+        if takes_back_much(&unsaved) {
+            unsaved = vec![self.net(&unsaved)?];
         }
-        Ok(vec![StateTable { name: ROWS.into(), upserts: with_weights(&net)?, deletes: None }])
+        let Some(first) = unsaved.first().map(with_weights).transpose()? else { return Ok(Vec::new()) };
+        let layout = first.schema();
+        let batches = unsaved.iter().map(with_weights).collect::<Result<Vec<_>>>()?;
+        let pieces = thalweg_operators::pieces(&layout, batches)?;
+        Ok(pieces.into_iter().map(|upserts| StateTable { name: ROWS.into(), upserts, deletes: None }).collect())
     }
 
     fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
@@ -211,6 +214,14 @@ impl Operator for Publish {
     fn state_bytes(&self) -> usize {
         self.arrangement.bytes()
     }
+}
+
+/// More than an eighth of the rows of `deltas` take another back: of what came and went nothing need be saved. Where it is
+/// less, finding them costs the stream more than saving them; compaction does it beside the stream.
+fn takes_back_much(deltas: &[DeltaBatch]) -> bool {
+    let rows: usize = deltas.iter().map(DeltaBatch::num_rows).sum();
+    let weights = deltas.iter().filter_map(DeltaBatch::weight_slice);
+    weights.flatten().filter(|weight| **weight < 0).count() * 8 > rows
 }
 
 /// A change as one batch: its columns, then the weights.

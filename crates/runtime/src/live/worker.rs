@@ -256,6 +256,7 @@ impl<'a> Worker<'a> {
         for (completed, job) in behind {
             // It has completed its first epoch, which holds what stood before, and all that the others have.
             if completed > job.start() && completed >= least {
+                thalweg_core::failpoint!("job.caught_up");
                 job.set_live();
                 least = least.min(completed);
                 self.shared.notify();
@@ -282,6 +283,7 @@ impl<'a> Worker<'a> {
         let saved = jobs.filter_map(|job| Some(SavedChange::of(job, job.spec.durable.as_ref()?.key, &taking)));
         let checkpoint =
             Checkpoint { epoch: taking.epoch, wall_clock: taking.wall_clock, workers, jobs: saved.collect() };
+        thalweg_core::failpoint!("epoch.checkpoint_saved");
         self.shared.coordinator.taken();
         (self.shared.keeper)(checkpoint);
     }

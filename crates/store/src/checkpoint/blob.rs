@@ -8,9 +8,9 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, GenericByteViewArray, RecordBatch};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{ByteViewType, DataType, Schema};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use thalweg_core::{Error, Result};
@@ -74,17 +74,21 @@ fn can_be_cut(schema: &Schema) -> bool {
 
 /// `length` rows from `from`, with no more of their texts than they have.
 fn cut(rows: &RecordBatch, from: usize, length: usize) -> Result<RecordBatch> {
-    if length == rows.num_rows() {
-        return Ok(rows.clone());
-    }
     let compact = |column: &ArrayRef| -> ArrayRef {
+        let column = column.slice(from, length);
         match column.data_type() {
-            DataType::Utf8View => Arc::new(column.as_string_view().slice(from, length).gc()),
-            DataType::BinaryView => Arc::new(column.as_binary_view().slice(from, length).gc()),
-            _ => column.slice(from, length),
+            DataType::Utf8View => tight(column.as_string_view()),
+            DataType::BinaryView => tight(column.as_binary_view()),
+            _ => column,
         }
     };
     Ok(RecordBatch::try_new(rows.schema(), rows.columns().iter().map(compact).collect())?)
+}
+
+/// The texts without the rest of the buffers that they share with others, where that is much.
+fn tight<T: ByteViewType>(texts: &GenericByteViewArray<T>) -> ArrayRef {
+    let held: usize = texts.data_buffers().iter().map(|buffer| buffer.len()).sum();
+    if held > texts.total_buffer_bytes_used() * 5 / 4 { Arc::new(texts.gc()) } else { Arc::new(texts.clone()) }
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Vec<SavedTable>> {

@@ -171,7 +171,9 @@ impl Checkpoints {
         for name in names.iter().filter(|n| !checkpoints.kept.iter().any(|m| name_of(m) == **n)) {
             checkpoints.shelf.remove(name)?;
         }
+        thalweg_core::failpoint!("checkpoint.loaded");
         checkpoints.sweep()?;
+        thalweg_core::failpoint!("checkpoint.opened");
         Ok((checkpoints, found))
     }
 
@@ -243,6 +245,7 @@ impl Checkpoints {
         }
         manifest.gaps = self.gaps_that_matter(&manifest);
         let written = bytes.len() as u64;
+        thalweg_core::failpoint!("checkpoint.encoded");
         self.publish(manifest, file, bytes)?;
         self.owed.clear();
         let total_bytes = self.last.as_ref().map_or(0, Manifest::bytes);
@@ -300,13 +303,16 @@ impl Checkpoints {
     fn publish(&mut self, manifest: Manifest, file: String, bytes: Vec<u8>) -> Result<()> {
         let files = if bytes.is_empty() { Vec::new() } else { vec![(file, bytes)] };
         self.shelf.publish(&files, (&name_of(&manifest), &manifest.encode()?))?;
+        thalweg_core::failpoint!("checkpoint.published");
         self.kept.push(manifest.clone());
         self.last = Some(manifest);
         // It is durable, whatever becomes of the old ones: what cannot be removed now is removed with the next.
         while self.kept.len() > KEPT && self.shelf.remove(&name_of(&self.kept[0])).is_ok() {
             self.kept.remove(0);
         }
+        thalweg_core::failpoint!("checkpoint.older_removed");
         let _ = self.sweep();
+        thalweg_core::failpoint!("checkpoint.swept");
         Ok(())
     }
 
@@ -338,10 +344,12 @@ impl Checkpoints {
         if !merged {
             return Ok(0);
         }
+        thalweg_core::failpoint!("compaction.merged");
         let written = bytes.len() as u64;
         self.incarnation += 1;
         manifest.incarnation = self.incarnation;
         self.publish(manifest, file, bytes)?;
+        thalweg_core::failpoint!("compaction.done");
         Ok(written)
     }
 

@@ -55,12 +55,15 @@ pub struct DiskShelf {
 }
 
 impl DiskShelf {
-    /// The folder is made if need be.
+    /// The folder is made if need be. What it lists from then on is durable.
     ///
     /// # Errors
     /// The disk refuses.
     pub fn open(disk: Arc<dyn Disk>, folder: &str) -> Result<Self> {
         durable_folder(disk.as_ref(), folder)?;
+        // Whoever named the last file may have been killed before the name was durable: nothing may go on from a
+        // checkpoint that a power loss takes away again.
+        disk.sync_folder(folder)?;
         Ok(Self { disk, folder: folder.to_owned() })
     }
 

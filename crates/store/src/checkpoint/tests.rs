@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{ArrayRef, AsArray, Int64Array};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
-use thalweg_disk::{Disk, Rng, SimDisk};
+use thalweg_disk::{Disk, Operation, Rng, SimDisk};
 
 use super::*;
 
@@ -117,6 +118,27 @@ impl History {
         if self.checkpoints.write(change).is_ok() {
             self.acknowledged.push(((self.steps)(), self.epoch, self.model.clone()));
         }
+    }
+}
+
+#[test]
+fn a_checkpoint_that_a_start_has_found_is_there_after_any_crash() {
+    for seed in 0..40 {
+        let disk = SimDisk::new();
+        let mut history = History::on_disk(seed, &disk);
+        (0..3).for_each(|_| history.step());
+        // The process is killed when the manifest has its name, before that is durable.
+        let killed = Arc::new(AtomicBool::new(true));
+        let until = Arc::clone(&killed);
+        disk.forget_syncs(move |operation, _| operation == Operation::SyncFolder && until.load(Ordering::Relaxed));
+        let change = history.change();
+        history.checkpoints.write(change).expect("room");
+        killed.store(false, Ordering::Relaxed);
+        let disk = disk.restart();
+        let (found, _) = Checkpoints::open(shelf(&disk)).expect("it opens");
+        let (again, lost) = Checkpoints::open(shelf(&disk.crash(seed))).expect("it opens");
+        assert_eq!(again.last().map(|m| m.epoch), found.last().map(|m| m.epoch), "seed {seed}");
+        assert!(lost.damaged.is_empty(), "seed {seed}: {:?}", lost.damaged);
     }
 }
 

@@ -65,6 +65,7 @@ impl Log {
                 return Err(damaged(0, &format!("the file is missing; {} bytes of it were durable", mark.end)));
             }
             durable_publish(disk, &[], NewFile { path: name, bytes: MAGIC })?;
+            thalweg_core::failpoint!("log.created");
         }
         let file = disk.open(name)?;
         // Whoever wrote last may have been killed before it was durable. After an fsync that failed, what is in memory
@@ -105,6 +106,7 @@ impl Log {
             file.sync()?;
         }
         let mut marks = Marks::open(disk, name)?;
+        thalweg_core::failpoint!("log.begun");
         if marked != Some(found) {
             marks.write(found)?;
         }
@@ -123,14 +125,23 @@ impl Log {
         }
         let record = records::encode(content)?;
         let end = self.end.after(&record);
-        let written = self.file.append(&record).and_then(|()| self.file.sync()).and_then(|()| self.marks.write(end));
-        if let Err(error) = written {
+        if let Err(error) = self.put(&record, end) {
             // The mark went first: without it, what is left of the record is a torn end.
             let undone = self.marks.undo().and_then(|()| self.file.truncate(self.end.end));
             self.failed = undone.and_then(|()| self.file.sync()).is_err();
             return Err(error.into());
         }
         self.end = end;
+        Ok(())
+    }
+
+    fn put(&mut self, record: &[u8], end: Mark) -> thalweg_disk::Result<()> {
+        self.file.append(record)?;
+        thalweg_core::failpoint!("log.appended");
+        self.file.sync()?;
+        thalweg_core::failpoint!("log.synced");
+        self.marks.write(end)?;
+        thalweg_core::failpoint!("log.marked");
         Ok(())
     }
 }

@@ -79,6 +79,7 @@ pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<
     }
     let (made, objects) = apply(session, statement)?;
     if let Some(log) = log.as_mut().filter(|_| made.changed) {
+        thalweg_core::failpoint!("ddl.applied");
         let sql = made.logged.clone().unwrap_or_else(|| statement.text.to_string());
         let columns = made.found_columns.as_ref().map(column_text).transpose();
         let record =
@@ -89,8 +90,10 @@ pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<
             return Err(error);
         }
     }
+    thalweg_core::failpoint!("ddl.logged");
     take_effect(&server, &made, objects);
     drop(log);
+    thalweg_core::failpoint!("ddl.effective");
     if let Some(oid) = made.awaited {
         await_made(session, oid).await?;
     }
@@ -118,6 +121,7 @@ pub(super) fn stop(server: &Server, oid: Oid) {
     }
     server.indexes.remove(oid);
     server.deliveries.end(oid);
+    thalweg_core::failpoint!("ddl.ended");
     server.intake.delete(oid);
 }
 
@@ -175,6 +179,7 @@ async fn await_made(session: &mut Session, oid: Oid) -> Result<(), SqlError> {
         other => {
             undo.disarm();
             other?;
+            thalweg_core::failpoint!("ddl.caught_up");
             // Whoever is told that it is there finds it so after any crash, with just what it has seen.
             server.checkpointed().await?;
             note_held(&server, oid, &running.job).await

@@ -138,6 +138,7 @@ impl Courier {
     /// From the opening of the target until it fails, or the sink ends.
     fn session(&mut self) -> Result<(), SinkError> {
         let held = self.sink.open(Incarnation(self.keeper.incarnation()))?;
+        thalweg_core::failpoint!("delivery.opened");
         let mut delivered = held.map_or(0, |epoch| epoch.0);
         let last = self.keeper.kept().borrow().last.epoch;
         if delivered > last || self.keeper.is_of_another_history(delivered) {
@@ -176,7 +177,9 @@ impl Courier {
                     return Ok(());
                 }
                 let epochs = self.keeper.outbox_epochs(&parts).map_err(SinkError::Again)?;
+                thalweg_core::failpoint!("delivery.read");
                 self.sink.deliver(&epochs, Epoch(epoch))?;
+                thalweg_core::failpoint!("delivery.done");
                 let rows: usize = epochs.iter().flat_map(|e| &e.deltas).map(|d| d.num_rows()).sum();
                 self.delivery.rows.fetch_add(rows as u64, Ordering::Relaxed);
                 delivered = epoch;

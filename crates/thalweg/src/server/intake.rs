@@ -1,8 +1,8 @@
 //! `Intake`: the way of rows that are handed in: into the hub, and, once they are durable there, into their queues, all in
 //! one order. Without a data directory there is no hub and they go at once. It must not know statements.
 //!
-//! A push is a record of its topic: the rows as an Arrow IPC stream, or, with the key `dead`, those that could not be
-//! decoded. The ticket of a push is the offset after it.
+//! A push is a batch of its topic: a record of the rows as an Arrow IPC stream, and one, with the key `dead`, of those
+//! that could not be decoded. The ticket of a push is the offset after it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
@@ -14,15 +14,15 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
 use thalweg_core::{DeadLetter, Error, SqlError, SqlState, dead_schema};
-use thalweg_hub::{Append, Hub, HubError, Record, Ticket, TopicOptions, Visibility};
+use thalweg_hub::{Append, Batch, Hub, HubError, Record, Ticket, TopicOptions};
 use thalweg_runtime::live::{Engine, PushQueue, Pushed};
 use thalweg_sql::server::Oid;
 use tokio::sync::oneshot;
 
+use super::replay::{Replay, Wanted};
+
 /// The key of records of what could not be decoded.
 const DEAD: &[u8] = b"dead";
-/// Bytes of the hub that are read at a time after a restart.
-const REPLAY_BYTES: usize = 8 << 20;
 
 /// Rows for one table or source.
 pub(crate) struct Handed {
@@ -53,7 +53,7 @@ pub(crate) struct Intake {
     me: Weak<Self>,
 }
 
-fn topic(oid: Oid) -> String {
+pub(super) fn topic(oid: Oid) -> String {
     format!("relation-{}", oid.0)
 }
 
@@ -93,6 +93,7 @@ impl Intake {
                 return Err(error);
             }
         };
+        thalweg_core::failpoint!("intake.appended");
         let Some((hub, (ticket, tickets))) = hub.zip(appended) else {
             let pushes = handed.into_iter().map(|h| Pushed::new(h.queue, h.rows, h.dead, None)).collect();
             let _ = tell.send(Ok(self.engine.put(pushes)));
@@ -139,6 +140,7 @@ impl Intake {
         let durable = hub.durable();
         while let Some(next) = waiting.pop_front() {
             if next.ticket <= durable {
+                thalweg_core::failpoint!("intake.durable");
                 let _ = next.tell.send(Ok(self.engine.put(next.pushes)));
             } else if let Some(error) = self.failed.get() {
                 let _ = next.tell.send(Err(refused(error.clone())));
@@ -181,56 +183,13 @@ impl Intake {
         }
     }
 
-    /// Hands in again what the hub holds of a relation from `from` on; `None` when no checkpoint holds it.
+    /// Begins to hand in again what the hub holds; `None` without a hub.
     ///
     /// # Errors
-    /// The hub cannot be read, or does not hold what is needed.
-    pub fn replay(&self, oid: Oid, queue: &Arc<PushQueue>, from: Option<u64>) -> Result<u64, SqlError> {
-        let Some(hub) = self.hub.load_full() else { return Ok(0) };
-        let topic = topic(oid);
-        let (start, end) = (hub.start_offset(&topic).map_err(refused)?, hub.end_offset(&topic).map_err(refused)?);
-        // What no checkpoint holds is in the hub from its beginning, or it is lost.
-        let mut at = from.unwrap_or(0);
-        if at < start || at > end {
-            let message = format!("{topic}: the hub holds offsets {start} to {end}, the checkpoint needs {at}");
-            let hint = "Put the data directory back as it was: hub and checkpoints belong together.";
-            return Err(Error::invalid_with_hint(message, hint).into());
-        }
-        let began = at;
-        while at < end {
-            for batch in hub.read(&topic, at, REPLAY_BYTES, Visibility::default()).map_err(refused)? {
-                for (offset, record) in batch.records().map_err(|e| Error::Data(e.to_string()))? {
-                    if offset < at {
-                        continue;
-                    }
-                    self.put_back(queue, &record, offset + 1)?;
-                }
-                at = at.max(batch.end_offset());
-            }
-        }
-        Ok(end - began)
-    }
-
-    fn put_back(&self, queue: &Arc<PushQueue>, record: &Record, ticket: u64) -> Result<(), SqlError> {
-        let value = record.value.clone().unwrap_or_default();
-        let dead = record.key.as_deref() == Some(DEAD);
-        let mut rows = RecordBatch::new_empty(queue.schema());
-        let mut letters = Vec::new();
-        for batch in StreamReader::try_new(value.as_ref(), None).map_err(Error::from)? {
-            let batch = batch.map_err(Error::from)?;
-            if dead { letters = dead_letters(&batch)? } else { rows = batch }
-        }
-        let types = |schema: SchemaRef| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
-        if types(rows.schema()) != types(queue.schema()) {
-            let message = format!("the hub holds rows of other columns at offset {} of a relation", ticket - 1);
-            return Err(Error::Data(message).into());
-        }
-        // The engine reads while we hand in: a full queue has room in a moment.
-        while !queue.has_room() {
-            std::thread::yield_now();
-        }
-        self.engine.put(vec![Pushed::new(Arc::clone(queue), rows, letters, Some(ticket))]);
-        Ok(())
+    /// The hub does not hold what is needed.
+    pub fn replay(&self, wanted: Vec<Wanted>) -> Result<Option<Replay>, SqlError> {
+        let Some(hub) = self.hub.load_full() else { return Ok(None) };
+        Replay::begin(hub, Arc::clone(&self.engine), wanted).map(Some)
     }
 
     /// Makes durable what was taken, and takes nothing more.
@@ -282,6 +241,28 @@ fn records(handed: &Handed) -> Result<Vec<Record>, SqlError> {
         records.push(Record { value: Some(encoded(&handed.rows)?), ..Record::default() });
     }
     Ok(records)
+}
+
+/// What was taken with one call, for its queue again.
+pub(super) fn put_back(queue: &Arc<PushQueue>, batch: &Batch) -> Result<Pushed, SqlError> {
+    let (mut rows, mut dead) = (RecordBatch::new_empty(queue.schema()), Vec::new());
+    for (_, record) in batch.records().map_err(|e| Error::Data(e.to_string()))? {
+        let value = record.value.clone().unwrap_or_default();
+        for read in StreamReader::try_new(value.as_ref(), None).map_err(Error::from)? {
+            let read = read.map_err(Error::from)?;
+            if record.key.as_deref() == Some(DEAD) {
+                dead.extend(dead_letters(&read)?);
+            } else {
+                rows = read;
+            }
+        }
+    }
+    let types = |schema: SchemaRef| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+    if types(rows.schema()) != types(queue.schema()) {
+        let message = format!("the hub holds rows of other columns up to offset {} of a relation", batch.end_offset());
+        return Err(Error::Data(message).into());
+    }
+    Ok(Pushed::new(Arc::clone(queue), rows, dead, Some(batch.end_offset())))
 }
 
 fn encoded(rows: &RecordBatch) -> Result<Bytes, SqlError> {

@@ -189,6 +189,7 @@ impl Keeper {
                 return;
             }
             let Some(stopped) = server.upgrade().map(|server| stopped(&server)) else { return };
+            thalweg_core::failpoint!("keeper.received");
             let change = Change { stopped, ..changed(checkpoint) };
             let outcome = self.lock().write(change);
             let Some(outcome) = self.insist(outcome, server) else { return };
@@ -196,9 +197,12 @@ impl Keeper {
             match outcome {
                 Ok(written) => {
                     self.note_written(written, server.now());
+                    thalweg_core::failpoint!("keeper.written");
                     server.engine.checkpoint_written();
                     self.let_go(&server);
+                    thalweg_core::failpoint!("keeper.let_go");
                     self.compact(&server);
+                    thalweg_core::failpoint!("keeper.compacted");
                 }
                 Err(error) => {
                     self.note_failure(&error);
@@ -207,7 +211,7 @@ impl Keeper {
                         server.fail(&error);
                         return;
                     }
-                    server.engine.checkpoint_written();
+                    server.engine.checkpoint_owed();
                 }
             }
         }

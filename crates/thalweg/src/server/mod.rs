@@ -21,6 +21,7 @@ mod metrics;
 mod pool;
 mod read;
 mod reopening;
+mod replay;
 mod roles;
 mod seal;
 mod secrets;
@@ -58,14 +59,13 @@ pub use backend::ServerBackend;
 use intake::Intake;
 use keeper::{Keeper, Line};
 use reopening::Reopening;
+use replay::{Step, Wanted};
 pub(crate) use session::Session;
 
 /// The catalog's log, in a data directory.
 const CATALOG: &str = "catalog.log";
-/// The key of the secrets in it.
-const KEY: &str = "secrets.key";
 /// What a data directory always has.
-const ALWAYS: [&str; 3] = [CATALOG, KEY, seal::CLUSTER];
+const ALWAYS: [&str; 3] = [CATALOG, seal::KEY, seal::CLUSTER];
 
 /// Settings of a server.
 #[derive(Clone, Debug)]
@@ -173,8 +173,8 @@ impl Server {
             }
             None => (None, Vec::new()),
         };
-        let cluster = seal::cluster_name(data.as_ref())?;
-        let seal = seal::Seal::open(data.as_ref().map(|d| d.file(KEY)).as_deref())?;
+        let cluster = seal::cluster_name(data.as_ref(), replayed.is_empty())?;
+        let seal = seal::Seal::open(data.as_ref())?;
         data.as_mut().map_or(Ok(()), DataDirectory::made)?;
         let audit = config.audit_log.clone().or_else(|| data.as_ref().map(|d| d.file("audit.log")));
         let audit = AuditLog::open(audit.as_deref())?;
@@ -220,31 +220,50 @@ impl Server {
         if let Some(keeper) = &server.keeper {
             line.keep(Arc::clone(keeper), Arc::downgrade(&server))?;
         }
+        thalweg_core::failpoint!("start.opened");
         ddl::replay(&server, replayed).await?;
+        thalweg_core::failpoint!("start.replayed");
         server.engine.begin();
+        thalweg_core::failpoint!("start.begun");
         server.take_up()?;
+        thalweg_core::failpoint!("start.taken_up");
         server.open.store(true, Ordering::Release);
         // Who connects finds everything as it was.
         ddl::wait(&server).await;
         writes::flush(&server).await;
+        thalweg_core::failpoint!("start.flushed");
         *server.catalog.lock().await = log;
         server.audit.start(&Event::new(Kind::ServerStart).detail(env!("CARGO_PKG_VERSION")))?;
         Ok(server)
     }
 
-    /// Hands in again what came after the last checkpoint.
+    /// Hands in again what came after the last checkpoint. The next one is taken when all of it is there.
     fn take_up(&self) -> Result<(), SqlError> {
         let running = self.running.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut wanted = Vec::new();
         for (oid, running) in running {
-            let Some(queue) = &running.queue else { continue };
+            let Some(queue) = running.queue.clone() else { continue };
             self.intake.create(oid)?;
-            let restored = running.job.spec.durable.as_ref().and_then(|d| d.restored.as_ref());
+            let job = Arc::clone(&running.job);
+            let restored = job.spec.durable.as_ref().and_then(|d| d.restored.as_ref());
             let from = restored.and_then(|r| r.sources.first()?.offsets.get(PUSH_SPLIT).copied());
-            self.intake.replay(oid, queue, from.map(|offset| offset.0))?;
+            wanted.push(Wanted { oid, job, queue, from: from.map(|offset| offset.0) });
+        }
+        if let Some(mut replay) = self.intake.replay(wanted)? {
+            loop {
+                match replay.step()? {
+                    Step::HandedIn => {}
+                    // The engine reads while we hand in: a full queue has room in a moment.
+                    Step::Full if self.is_stopping() => return Err(shutting_down()),
+                    Step::Full => std::thread::yield_now(),
+                    Step::Done => break,
+                }
+            }
         }
         if let Some(keeper) = &self.keeper {
             keeper.forget_restored();
         }
+        self.engine.take_checkpoints();
         Ok(())
     }
 
@@ -358,11 +377,14 @@ impl Server {
         let server = Arc::clone(self);
         // It waits for the disk and for threads.
         let ended = tokio::task::spawn_blocking(move || {
+            thalweg_core::failpoint!("stop.checkpointed");
             server.engine.stop();
             if let Some(keeper) = &server.keeper {
                 keeper.end();
             }
+            thalweg_core::failpoint!("stop.ended");
             server.intake.close();
+            thalweg_core::failpoint!("stop.closed");
             let event = Event::new(Kind::ServerStop);
             server.audit.stop(&match server.fault() {
                 Some(fault) => event.failed(SqlState::INTERNAL_ERROR).detail(fault),

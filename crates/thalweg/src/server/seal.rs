@@ -4,10 +4,6 @@
 //! AES-256-GCM with a random nonce of 12 bytes before the ciphertext, in base64. The key is 32 random bytes in hexadecimal
 //! in `secrets.key`, readable by its owner alone: a copy of the log without it tells nothing.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -15,11 +11,11 @@ use ring::rand::{SecureRandom, SystemRandom};
 use thalweg_core::{Error, Result, Secret, SqlError};
 use thalweg_store::{DataDirectory, make_note, read_note};
 
-/// The file of the directory's name.
-pub(super) const CLUSTER: &str = "cluster";
-
 /// What a ciphertext is good for: nothing but a secret of this catalog.
 const PURPOSE: &[u8] = b"thalweg secret 1";
+/// Files of the data directory.
+pub(super) const KEY: &str = "secrets.key";
+pub(super) const CLUSTER: &str = "cluster";
 
 /// Seals and opens secrets.
 pub(crate) struct Seal {
@@ -28,23 +24,15 @@ pub(crate) struct Seal {
 }
 
 impl Seal {
-    /// With the key in `file`, made if need be; without a file, a key that is gone with the process.
+    /// With the key of `data`, made if need be; without a directory, a key that is gone with the process.
     ///
     /// # Errors
     /// The file cannot be read or made, or holds no key.
-    pub fn open(file: Option<&Path>) -> Result<Self> {
-        let random = SystemRandom::new();
-        let bytes = match file {
-            Some(file) if file.exists() => read_key(file)?,
-            _ => {
-                let mut bytes = [0; 32];
-                random.fill(&mut bytes).map_err(|_| Error::Internal("no random bytes".to_owned()))?;
-                file.map_or(Ok(()), |file| write_key(file, &bytes))?;
-                bytes
-            }
-        };
+    pub fn open(data: Option<&DataDirectory>) -> Result<Self> {
+        let digits = kept(data, KEY, random_digits::<32>)?;
+        let bytes = key_of(&digits).ok_or_else(|| damaged(data, KEY, 64))?;
         let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| Error::Internal("a key of 32 bytes".to_owned()))?;
-        Ok(Self { key: LessSafeKey::new(key), random })
+        Ok(Self { key: LessSafeKey::new(key), random: SystemRandom::new() })
     }
 
     /// `secret` for the log.
@@ -78,44 +66,54 @@ impl Seal {
     }
 }
 
-fn read_key(file: &Path) -> Result<[u8; 32]> {
-    let text = std::fs::read_to_string(file).map_err(|e| Error::io(file, e))?;
-    let digits = text.trim().as_bytes();
+fn key_of(digits: &[u8]) -> Option<[u8; 32]> {
     let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|p| u8::from_str_radix(p, 16).ok());
-    let bytes: Option<Vec<u8>> = digits.chunks(2).map(byte).collect();
-    let key = bytes.and_then(|b| <[u8; 32]>::try_from(b).ok());
-    key.ok_or_else(|| Error::invalid(format!("{}: 64 hexadecimal digits are expected", file.display())))
+    let bytes: Option<Vec<u8>> = digits.trim_ascii().chunks(2).map(byte).collect();
+    bytes.and_then(|b| <[u8; 32]>::try_from(b).ok())
 }
 
-fn write_key(file: &Path, bytes: &[u8; 32]) -> Result<()> {
-    let digits: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    let written = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)
-        .and_then(|mut f| f.write_all(digits.as_bytes()).and_then(|()| f.sync_all()));
-    written.map_err(|e| Error::io(file, e))
+fn random_digits<const BYTES: usize>() -> Result<Vec<u8>> {
+    let mut bytes = [0; BYTES];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Internal("no random bytes".to_owned()))?;
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect::<String>().into_bytes())
+}
+
+/// What `file` of `data` holds; without a directory, what `make` gives.
+fn kept(data: Option<&DataDirectory>, file: &str, make: impl FnOnce() -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+    match data {
+        Some(data) => data.once(file, make),
+        None => make(),
+    }
+}
+
+/// The file that is not what it should be.
+fn damaged(data: Option<&DataDirectory>, file: &str, digits: usize) -> Error {
+    let path = data.map_or_else(|| file.into(), |data| data.file(file));
+    Error::invalid_with_hint(
+        format!("{}: {digits} hexadecimal digits are expected", path.display()),
+        "Put the file back from a copy of the data directory.",
+    )
 }
 
 /// The name that a data directory has for ever, made when it is first asked for: 16 hexadecimal digits.
 ///
 /// # Errors
-/// The file cannot be read or made, or is damaged.
-pub(super) fn cluster_name(data: Option<&DataDirectory>) -> Result<String> {
-    let mut bytes = [0; 8];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Internal("no random bytes".to_owned()))?;
-    let name: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    let Some(data) = data else { return Ok(name) };
+/// The file cannot be read or made, is damaged, or is missing in a directory that is not new.
+pub(super) fn cluster_name(data: Option<&DataDirectory>, is_new: bool) -> Result<String> {
+    let name = || random_digits::<8>().map(|digits| String::from_utf8_lossy(&digits).into_owned());
+    let Some(data) = data else { return name() };
     // An older version wrote the digits alone.
     let old = std::fs::read_to_string(data.file(CLUSTER)).ok();
-    if let Some(old) = old.filter(|old| old.len() == name.len() && old.bytes().all(|b| b.is_ascii_hexdigit())) {
+    if let Some(old) = old.filter(|old| old.len() == 16 && old.bytes().all(|b| b.is_ascii_hexdigit())) {
         return Ok(old);
     }
     match read_note(data.disk(), CLUSTER)? {
         Some(name) => Ok(name),
-        None => make_note(data.disk(), CLUSTER, &name).map(|()| name),
+        None if is_new => name().and_then(|name| make_note(data.disk(), CLUSTER, &name).map(|()| name)),
+        // Under another name all would be delivered a second time.
+        None => Err(damaged(Some(data), CLUSTER, 16)),
     }
+}
 }
 
 #[cfg(test)]
@@ -125,18 +123,30 @@ mod tests {
     #[test]
     fn what_is_sealed_opens_under_its_key_alone() {
         let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("secrets.key");
-        let sealed = Seal::open(Some(&file)).expect("a key").seal(&Secret::new("canary")).expect("sealed");
+        let data = DataDirectory::open(folder.path()).expect("it opens");
+        let sealed = Seal::open(Some(&data)).expect("a key").seal(&Secret::new("canary")).expect("sealed");
         assert!(!sealed.contains("canary"));
-        let again = Seal::open(Some(&file)).expect("the same key");
+        let again = Seal::open(Some(&data)).expect("the same key");
         assert_eq!(again.open_sealed(&sealed).expect("opens").reveal(), "canary");
         let other = Seal::open(None).expect("another key");
         assert!(other.open_sealed(&sealed).expect_err("another key").to_string().contains("another key"));
         let mut damaged = sealed.into_bytes();
         damaged[20] = if damaged[20] == b'A' { b'B' } else { b'A' };
         assert!(again.open_sealed(&String::from_utf8(damaged).expect("text")).is_err());
-        use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(&file).expect("there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        std::fs::write(data.file(KEY), "").expect("written");
+        assert!(Seal::open(Some(&data)).is_err_and(|e| e.to_string().contains("secrets.key")));
+    }
+
+    #[test]
+    fn a_directory_has_one_name_for_ever() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = DataDirectory::open(folder.path()).expect("it opens");
+        let name = |is_new| cluster_name(Some(&data), is_new);
+        assert!(name(false).is_err_and(|e| e.to_string().contains("cluster")), "it is lost");
+        let first = name(true).expect("a name");
+        assert_eq!(name(false).expect("a name"), first);
+        assert_ne!(cluster_name(None, true).expect("a name"), first);
+        std::fs::write(data.file(CLUSTER), "").expect("written");
+        assert!(name(false).is_err_and(|e| e.to_string().contains("cluster")), "it is damaged");
     }
 }

@@ -45,8 +45,10 @@ impl Sink {
         self.torn = true;
         self.file.write_all(&whole).map_err(|e| Error::io(&self.path, e))?;
         self.torn = false;
+        thalweg_core::failpoint!("audit.written");
         if durable && metadata.is_file() {
             self.file.sync_data().map_err(|e| Error::io(&self.path, e))?;
+            thalweg_core::failpoint!("audit.synced");
         }
         Ok(())
     }
