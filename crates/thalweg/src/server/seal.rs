@@ -114,7 +114,6 @@ pub(super) fn cluster_name(data: Option<&DataDirectory>, is_new: bool) -> Result
         None => Err(damaged(Some(data), CLUSTER, 16)),
     }
 }
-}
 
 #[cfg(test)]
 mod tests {
