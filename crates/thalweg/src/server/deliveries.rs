@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use thalweg_core::{Epoch, EpochSink, Error, Incarnation, SinkError};
+use thalweg_core::{Epoch, EpochRows, EpochSink, Error, Incarnation, SinkError};
 use thalweg_sql::server::Oid;
 
 use super::Server;
@@ -17,6 +17,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A delivery without work looks after its sink this often.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Checkpoints that wait are delivered together until their rows are so many bytes: one that has fallen behind catches up,
+/// however long its target takes for a delivery.
+const TOGETHER_BYTES: usize = 16 * 1024 * 1024;
+
+fn bytes_of(epochs: &[EpochRows]) -> usize {
+    epochs.iter().flat_map(|e| &e.deltas).map(|d| d.rows.get_array_memory_size()).sum()
+}
 
 /// How far a sink is.
 #[derive(Clone, Debug, Default)]
@@ -171,13 +179,18 @@ impl Courier {
                 self.keeper.wait(LOOK_AGAIN);
                 continue;
             }
-            for (epoch, parts) in pending {
+            let mut pending = pending.into_iter().peekable();
+            let mut epochs = Vec::new();
+            while let Some((epoch, parts)) = pending.next() {
                 if self.delivery.is_stopped() {
                     return Ok(());
                 }
-                let epochs = self.keeper.outbox_epochs(&parts).map_err(SinkError::Again)?;
+                epochs.extend(self.keeper.outbox_epochs(&parts).map_err(SinkError::Again)?);
+                if pending.peek().is_some() && bytes_of(&epochs) < TOGETHER_BYTES {
+                    continue;
+                }
                 self.sink.deliver(&epochs, Epoch(epoch))?;
-                let rows: usize = epochs.iter().flat_map(|e| &e.deltas).map(|d| d.num_rows()).sum();
+                let rows: usize = epochs.drain(..).flat_map(|e| e.deltas).map(|d| d.num_rows()).sum();
                 self.delivery.rows.fetch_add(rows as u64, Ordering::Relaxed);
                 delivered = epoch;
             }
