@@ -245,7 +245,7 @@ fn it_delivers_once_through_restarts_of_the_server() {
 #[test]
 fn it_delivers_once_through_crashes_of_the_server() {
     delivers_through("crashed", 1, |place| {
-        for _ in 0..5 {
+        for _ in 0..3 {
             place.server.tell("crash");
             rest(300);
         }

@@ -65,12 +65,17 @@ impl SplitQueue {
             let state = &mut *state;
             let listed: HashSet<&Arc<str>> = splits.iter().map(|s| &s.id).collect();
             gone.extend(state.finished.extract_if(|id| !listed.contains(id)));
-            gone.iter().for_each(|id| drop(state.known.remove(id)));
+            for id in &gone {
+                state.known.remove(id);
+                state.offsets.remove(id);
+            }
             // Read before a restart, and gone at it.
-            let old = state.offsets.keys().filter(|id| !listed.contains(id) && !state.known.contains(*id));
-            let old: Vec<Arc<str>> = old.cloned().collect();
+            let is_old = |id: &Arc<str>| !listed.contains(id) && !state.known.contains(id);
+            let old: Vec<Arc<str>> = state.offsets.keys().filter(|id| is_old(id)).cloned().collect();
+            for id in &old {
+                state.offsets.remove(id);
+            }
             gone.extend(old);
-            gone.iter().for_each(|id| drop(state.offsets.remove(id)));
         }
         for split in splits {
             if state.known.insert(Arc::clone(&split.id)) {

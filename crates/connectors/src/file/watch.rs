@@ -1,9 +1,10 @@
 //! A folder to which files are added: each file is read once, as it is when it is complete. It must not know formats.
 //!
 //! A file is a split, named by its path, length and time of writing, so that how far it was read is known after a
-//! restart, and a file that is written again is noticed. What has been read and taken away is forgotten.
+//! restart, and a file that is written again is noticed. Files that are gone are remembered while there is room: a folder
+//! may be out of sight for a while, and what comes back with it has been read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,8 +32,30 @@ pub(crate) struct WatchSource {
     format: FileFormat,
     schema: SchemaRef,
     open: OpenFile,
-    /// Every file that has been taken up and is still there, or was when it was last looked for.
-    taken: Mutex<HashMap<PathBuf, Stamp>>,
+    taken: Mutex<Taken>,
+}
+
+/// The files that have been taken up.
+#[derive(Default)]
+struct Taken {
+    /// Those that were there at the last look.
+    there: HashMap<PathBuf, Stamp>,
+    /// Those that were gone, the longest gone first.
+    gone: VecDeque<Version>,
+}
+
+impl Taken {
+    /// `there` is what is there now, each of which was taken up or is. Keeps `room` files at most, as long as it can.
+    fn update(&mut self, there: HashMap<PathBuf, Stamp>, room: usize) {
+        let gone = self.there.drain().filter(|(path, _)| !there.contains_key(path));
+        let mut gone: Vec<Version> = gone.map(|(path, stamp)| Version { path, stamp }).collect();
+        gone.sort_by(|a, b| a.path.cmp(&b.path));
+        self.gone.retain(|version| there.get(&version.path) != Some(&version.stamp));
+        self.gone.extend(gone);
+        let room = room.saturating_sub(there.len());
+        self.gone.drain(..self.gone.len().saturating_sub(room));
+        self.there = there;
+    }
 }
 
 impl WatchSource {
@@ -47,23 +70,25 @@ impl WatchSource {
         Self { options, watch, format, schema, open, taken: Mutex::default() }
     }
 
-    /// The files that are there, with the versions that are to be read.
+    /// Looks for files. Returns the versions that have been taken up: first those that are there, by name.
     fn look(&self) -> Result<Vec<Version>> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let mut there = HashMap::new();
         let mut versions = Vec::new();
         for path in list(&self.options)? {
             let Some(now) = Stamp::at(&path)? else { continue };
-            match taken.get(&path) {
+            let version = Version { path, stamp: now };
+            match taken.there.get(&version.path) {
                 Some(before) if *before != now => {
-                    return Err(Version { path, stamp: *before }.changed(now));
+                    return Err(Version { stamp: *before, ..version }.changed(now));
                 }
                 Some(_) => {}
+                None if taken.gone.contains(&version) => {}
                 None if !now.is_settled(self.watch.settle) => continue,
-                None => self.check_format(&path)?,
+                None => self.check_format(&version.path)?,
             }
-            there.insert(path.clone(), now);
-            versions.push(Version { path, stamp: now });
+            there.insert(version.path.clone(), now);
+            versions.push(version);
         }
         if versions.len() > self.watch.files_max {
             return Err(Error::invalid_with_hint(
@@ -71,7 +96,8 @@ impl WatchSource {
                 "Take away those that have been read, or allow more: how far each was read is in every checkpoint.",
             ));
         }
-        *taken = there;
+        taken.update(there, self.watch.files_max);
+        versions.extend(taken.gone.iter().cloned());
         Ok(versions)
     }
 
@@ -118,12 +144,22 @@ impl Source for WatchSource {
 
     fn resume(&self, offsets: &BTreeMap<Arc<str>, Offset>) -> Result<()> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        *taken = Taken::default();
         for (id, offset) in offsets {
             let Some(version) = Version::parse(id) else { continue };
-            if *offset != Offset::END && Stamp::at(&version.path)?.is_none() {
-                return Err(gone(&version.path));
+            match Stamp::at(&version.path)? {
+                Some(now) if now == version.stamp => {
+                    taken.there.insert(version.path, now);
+                }
+                None if *offset != Offset::END => return Err(gone(&version.path)),
+                _ => taken.gone.push_back(version),
             }
-            taken.insert(version.path, version.stamp);
+        }
+        // A name may have been used again, but not while nobody looked.
+        for version in &taken.gone {
+            if !taken.there.contains_key(&version.path) {
+                version.check()?;
+            }
         }
         Ok(())
     }

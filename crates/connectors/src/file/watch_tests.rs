@@ -215,6 +215,54 @@ fn what_is_gone_before_it_is_read_is_missed() {
 }
 
 #[test]
+fn what_comes_back_has_been_read() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let folder = at(&dir, "folder");
+    let other = at(&dir, "elsewhere");
+    fs::create_dir(&folder).expect("made");
+    for n in 0..3 {
+        write_old(&folder.join(format!("{n}.ndjson")), &lines(n..n + 1));
+    }
+    let again = |engine: &Engine| Life::begin(watch(&dir, &[("format", "ndjson"), ("files.max", "4")]), engine);
+    let mut life = again(&Engine::default()).expect("begins");
+    assert_eq!(life.read_all().expect("read"), [0, 1, 2]);
+    // A volume that is not mounted for a while, or the folder of a mount point.
+    for empty in [false, true] {
+        fs::rename(&folder, dir.path().with_extension("unmounted")).expect("renamed");
+        if empty {
+            fs::create_dir(&folder).expect("made");
+        }
+        assert!(life.read_all().expect("read").is_empty());
+        let mut meanwhile = again(&life.engine).expect("begins");
+        assert!(meanwhile.read_all().expect("read").is_empty());
+        if empty {
+            fs::remove_dir(&folder).expect("removed");
+        }
+        fs::rename(dir.path().with_extension("unmounted"), &folder).expect("renamed");
+        assert!(life.read_all().expect("read").is_empty());
+        assert!(meanwhile.read_all().expect("read").is_empty());
+    }
+    // There is room for four: the longest gone is forgotten first.
+    fs::create_dir(&other).expect("made");
+    let take_away = |n: i64| {
+        fs::rename(folder.join(format!("{n}.ndjson")), dir.path().with_extension(n.to_string())).expect("renamed");
+    };
+    take_away(1);
+    assert!(life.read_all().expect("read").is_empty());
+    take_away(0);
+    for n in 3..5 {
+        write_old(&other.join(format!("{n}.ndjson")), &lines(n..n + 1));
+    }
+    assert_eq!(life.read_all().expect("read"), [3, 4]);
+    let named =
+        |life: &Life| life.source.splits().expect("listed").iter().map(|s| s.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(named(&life).len(), 4);
+    fs::rename(dir.path().with_extension("0"), folder.join("0.ndjson")).expect("renamed");
+    assert!(life.read_all().expect("read").is_empty(), "it is remembered");
+    fs::remove_file(dir.path().with_extension("1")).expect("removed");
+}
+
+#[test]
 fn more_files_than_allowed_are_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     for n in 0..4 {
