@@ -12,6 +12,7 @@ mod error;
 pub mod failpoint;
 mod hash;
 mod options;
+pub mod planted;
 mod secret;
 mod sink;
 mod source;

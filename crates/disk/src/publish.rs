@@ -1,6 +1,8 @@
 //! `durable_publish`: the one order of writes and fsyncs after which files are there for good. Nothing else in the
 //! project links or renames a file. It must not know what the files hold.
 
+use thalweg_core::planted::{Defect, is_planted};
+
 use crate::disk::parent;
 use crate::{Disk, DiskError, DiskErrorKind, Result};
 
@@ -30,7 +32,9 @@ pub fn durable_publish(disk: &dyn Disk, files: &[NewFile<'_>], manifest: NewFile
         written.iter().for_each(|path| drop(disk.remove(path)));
     })?;
     thalweg_core::failpoint!("publish.named");
-    disk.sync_folder(parent(manifest.path))?;
+    if !is_planted(Defect::UnsyncedFolder) {
+        disk.sync_folder(parent(manifest.path))?;
+    }
     thalweg_core::failpoint!("publish.durable");
     Ok(())
 }
@@ -48,7 +52,9 @@ fn stage<'a>(
         written.push(file.path);
         made.append(file.bytes)?;
         thalweg_core::failpoint!("publish.file_written");
-        made.sync()?;
+        if !is_planted(Defect::UnsyncedFile) {
+            made.sync()?;
+        }
         thalweg_core::failpoint!("publish.file_synced");
     }
     let mut folders: Vec<&str> = files.iter().map(|f| parent(f.path)).collect();

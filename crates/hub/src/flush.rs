@@ -7,12 +7,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use thalweg_core::planted::{Defect, is_planted};
 use thalweg_disk::{DiskError, DiskErrorKind, DiskFile};
 
 use crate::HubError;
 use crate::log::Active;
 use crate::marks::Mark;
-use crate::planted::{Defect, is_planted};
 use crate::state::{Roll, Shared, State, lock};
 use crate::topic::segment;
 

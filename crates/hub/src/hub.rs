@@ -20,6 +20,7 @@ pub struct Ticket(pub(crate) u64);
 #[derive(Debug)]
 pub struct Hub {
     shared: Arc<Shared>,
+    opening: u64,
     flusher: Option<JoinHandle<()>>,
 }
 
@@ -39,19 +40,27 @@ impl Hub {
             flushed.flush_forever();
         });
         let flusher = flusher.map_err(|e| HubError::Invalid(format!("no thread could be started: {e}")))?;
-        Ok((Self { shared, flusher: Some(flusher) }, recovered))
+        Ok((Self { opening: shared.opening(), shared, flusher: Some(flusher) }, recovered))
     }
 
-    /// The same without a thread of its own: whoever waits does the work, so that a test decides what happens when.
-    #[cfg(test)]
-    pub(crate) fn open_stepped(disk: Arc<dyn Disk>) -> Result<(Self, Recovered)> {
+    /// The same without a thread of its own: whoever waits does the work, and [`Hub::round`] does, so that a simulation
+    /// decides what happens when.
+    ///
+    /// # Errors
+    /// As [`Hub::open`].
+    pub fn open_stepped(disk: Arc<dyn Disk>) -> Result<(Self, Recovered)> {
         let (shared, recovered) = recover::open(disk, false)?;
-        Ok((Self { shared: Arc::new(shared), flusher: None }, recovered))
+        Ok((Self { opening: shared.opening(), shared: Arc::new(shared), flusher: None }, recovered))
     }
 
     #[cfg(test)]
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// The number of this opening, from 1: no other of this log has it, and later ones have higher ones.
+    pub fn opening(&self) -> u64 {
+        self.opening
     }
 
     /// Makes a topic. It is durable when this returns.
@@ -103,6 +112,12 @@ impl Hub {
     /// [`HubError::Poisoned`]: it is not known whether it is.
     pub fn wait(&self, ticket: Ticket) -> Result<()> {
         self.shared.wait(ticket)
+    }
+
+    /// Makes durable what was appended before the call, and tells who waits for it. There is a thread for that unless the
+    /// hub was opened with [`Hub::open_stepped`].
+    pub fn round(&self) {
+        self.shared.round();
     }
 
     /// Calls `callback` once all up to `ticket` is durable, or cannot become so. It runs on the thread that syncs, or

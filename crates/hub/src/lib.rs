@@ -25,7 +25,6 @@ mod limits;
 mod log;
 mod manifest;
 mod marks;
-mod planted;
 mod read;
 mod record;
 mod recover;

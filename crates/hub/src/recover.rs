@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex};
 
+use thalweg_core::planted::{Defect, is_planted};
 use thalweg_disk::{Disk, durable_folder};
 
 use crate::batch::Batch;
@@ -17,7 +18,6 @@ use crate::limits::READ_BYTES;
 use crate::log::{Active, Closed, Log, check_closed};
 use crate::manifest::{self, Manifest, TopicEntry};
 use crate::marks::Marks;
-use crate::planted::{Defect, is_planted};
 use crate::scan::{Broken, Found, Scan};
 use crate::state::{Ledger, Roll, Shared, State, Topic};
 use crate::topic::{TOPICS, base_of, folder, id_of, partition, segment};
@@ -87,7 +87,8 @@ pub(crate) fn open(disk: Arc<dyn Disk>, has_flusher: bool) -> Result<(Shared, Re
     let topics = manifest.topics.iter().map(|entry| look(&*disk, entry));
     let mut topics = topics.collect::<Result<Vec<_>>>()?;
     let known = topics.iter().flat_map(|t| &t.parts).map(|part| part.transaction.unsigned_abs() + 1).max();
-    let next_transaction = known.unwrap_or(0).max(manifest.next_transaction);
+    let next_transaction =
+        known.unwrap_or(0).max(manifest.next_transaction).max(first_transaction(manifest.number + 1));
     if !is_planted(Defect::HalfAppends) {
         leave_incomplete(&*disk, &mut topics)?;
     }
@@ -133,6 +134,12 @@ pub(crate) fn open(disk: Arc<dyn Disk>, has_flusher: bool) -> Result<(Shared, Re
         indexed: Mutex::new(VecDeque::new()),
     };
     Ok((shared, recovered))
+}
+
+/// The number of the first append to several topics of an opening: no other opening has its numbers, so that a reader of
+/// several topics can tell what belongs together.
+fn first_transaction(opening: u64) -> u64 {
+    opening.saturating_mul(1 << 32)
 }
 
 /// The manifest that counts; an empty one on a new disk.

@@ -145,6 +145,11 @@ impl State {
 }
 
 impl Shared {
+    /// The number of the manifest that an opening has made durable: each makes its own.
+    pub fn opening(&self) -> u64 {
+        lock(&self.ledger).number
+    }
+
     /// Waits until something may have changed; without a flusher, by changing it.
     pub fn wait_progress<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         self.work.notify_one();

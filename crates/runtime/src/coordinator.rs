@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use thalweg_core::{Epoch, EpochHeader, Offset, SourceProgress, Watermark};
 
-use crate::limits::{Clock, EpochLimits};
+use crate::clock::Clock;
+use crate::limits::EpochLimits;
 use crate::splits::SplitQueue;
 
 /// What a worker says of one source when it stops feeding an epoch.

@@ -8,6 +8,7 @@
 //! tells the operator that the epoch is complete.
 
 mod budget;
+mod clock;
 mod compact;
 mod container;
 mod coordinator;
@@ -26,9 +27,12 @@ mod shell;
 mod sink;
 mod splits;
 mod stats;
+mod stepper;
 
+pub use clock::{Clock, DrivenClock};
 pub use compact::compacted;
-pub use limits::{Clock, EpochLimits, RunConfig};
+pub use limits::{EpochLimits, RunConfig};
 pub use machine::parse_bytes;
 pub use run::{Sinks, run};
 pub use stats::{QueryStats, RunStats, Snapshot};
+pub use stepper::Stepper;

@@ -1,10 +1,13 @@
 //! The limits and settings of a run, each with its unit. It must not know where they were set.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::Duration;
 
 use thalweg_core::Epoch;
 
+use crate::clock::Clock;
 use crate::machine::memory_bytes;
+use crate::stepper::Stepper;
 
 /// When the coordinator seals an epoch: at the first limit reached, or at once when the input pauses.
 #[derive(Clone, Copy, Debug)]
@@ -46,28 +49,6 @@ impl EpochLimits {
     }
 }
 
-/// Where `wall_clock` comes from.
-#[derive(Clone, Copy, Debug, Default)]
-pub enum Clock {
-    /// The machine's clock.
-    #[default]
-    System,
-    /// Always this time (microseconds since 1970-01-01 UTC): for runs that must repeat exactly.
-    Fixed(i64),
-}
-
-impl Clock {
-    /// Microseconds since 1970-01-01 UTC.
-    pub fn now(self) -> i64 {
-        match self {
-            Self::Fixed(micros) => micros,
-            Self::System => SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX)),
-        }
-    }
-}
-
 /// Settings of a run.
 #[derive(Clone, Debug)]
 pub struct RunConfig {
@@ -87,6 +68,8 @@ pub struct RunConfig {
     pub checkpoint_interval: Option<Duration>,
     /// Epochs of a long-lived engine begin with this one, or with the clock's microseconds if that is later.
     pub first_epoch: Epoch,
+    /// Decides when each worker of a long-lived engine does its next step; `None`: the machine.
+    pub stepper: Option<Arc<dyn Stepper>>,
 }
 
 impl Default for RunConfig {
@@ -101,6 +84,7 @@ impl Default for RunConfig {
             memory_limit_bytes: memory_bytes().map_or(usize::MAX, |bytes| bytes / 5 * 4),
             checkpoint_interval: None,
             first_epoch: Epoch(0),
+            stepper: None,
         }
     }
 }

@@ -61,7 +61,7 @@ pub fn run(
     }
     let queues = sources.iter().map(|s| Ok(Arc::new(SplitQueue::new(s.splits()?)))).collect::<Result<Vec<_>>>()?;
     let workers = config.workers.max(1);
-    let coordinator = Coordinator::new(config.epochs, config.clock, workers, queues.clone());
+    let coordinator = Coordinator::new(config.epochs, config.clock.clone(), workers, queues.clone());
     let failure = Failure::default();
     let budget = Arc::new(Budget::new(config.memory_limit_bytes, plan.nodes.len(), workers));
     let shared = Arc::new(Shared { plan, sources, queues, sinks, config, coordinator, failure, budget, stats, stop });

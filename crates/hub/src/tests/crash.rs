@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
+use thalweg_core::planted::{Defect, plant};
 use thalweg_disk::{Operation, Rng, SimDisk};
 
 use super::history::History;
 use super::model::Model;
 use crate::Hub;
-use crate::planted::{Defect, PLANTED};
 
 /// Histories of the default run.
 const HISTORIES: u64 = 8;
@@ -109,7 +109,7 @@ fn a_crash_at_any_step_loses_nothing_acknowledged_and_tears_nothing() {
 
 /// Looks for a defect until it is found.
 fn find(name: &str, planted: Option<Defect>, prepare: impl Fn(&SimDisk)) {
-    PLANTED.set(planted);
+    plant(planted);
     let mut states = 0;
     for seed in 0..HISTORIES {
         let verdict = run(seed, &prepare);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use thalweg_core::planted::{Defect, is_planted};
 use thalweg_core::{Epoch, SourceProgress};
 use thalweg_operators::StateTable;
 
@@ -41,12 +42,16 @@ pub struct SavedChange {
 }
 
 impl SavedChange {
-    pub(super) fn of(job: &Arc<Job>, key: u64, taking: &Taking) -> Self {
+    pub(super) fn of(job: &Arc<Job>, key: u64, taking: &Taking, workers: usize) -> Self {
         let places = 0..job.spec.plan.sources.len();
         let sources = places.map(|i| taking.sources.get(&(job.id, i)).cloned().unwrap_or_default()).collect();
         let (whole, fingerprint) = (!job.note_saved(), job.spec.plan.fingerprint());
         let outbox = job.spec.outputs.iter().position(|o| matches!(o, JobOutput::Outbox));
         let outbox = outbox.map(|sink| job.spec.plan.nodes.len() + sink);
-        Self { key, sources, parts: job.parts.take(), whole, outbox, fingerprint }
+        let mut parts = job.parts.take();
+        if is_planted(Defect::WorkerLeftOut) {
+            parts.retain(|(worker, _), _| *worker == 0 || worker + 1 < workers);
+        }
+        Self { key, sources, parts, whole, outbox, fingerprint }
     }
 }

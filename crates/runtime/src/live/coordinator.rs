@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use thalweg_core::planted::{Defect, is_planted};
 use thalweg_core::{Epoch, EpochHeader, Offset, SourceProgress, Watermark};
 
 use super::Jobs;
 use super::cut::Cut;
 use super::job::{Job, JobId, JobState, SourceKey};
 use super::push::SPLIT;
+use crate::clock::Clock;
 use crate::coordinator::SourceReport;
-use crate::limits::{Clock, EpochLimits, RunConfig};
+use crate::limits::{EpochLimits, RunConfig};
 
 /// Epochs that follow a command at once: its jobs complete their first, and readers see that they have.
 const EAGER_EPOCHS: usize = 2;
@@ -106,11 +108,11 @@ struct Saving {
 impl Coordinator {
     pub fn new(config: &RunConfig, workers: usize, cut: Arc<Cut>, jobs: Arc<Jobs>, held: bool) -> Self {
         // A server's epochs go on after those of the one before it, so that a resume token of that one is known as old.
-        let now = Epoch(u64::try_from(Clock::System.now()).unwrap_or(0));
+        let now = Epoch(u64::try_from(config.clock.now()).unwrap_or(0));
         let first = now.max(config.first_epoch);
         let state = State {
             open: first,
-            opened: Instant::now(),
+            opened: config.clock.instant(),
             rows: 0,
             bytes: 0,
             paused: vec![false; workers],
@@ -130,13 +132,13 @@ impl Coordinator {
             saving: Saving {
                 taking: None,
                 writing: false,
-                began: Instant::now(),
+                began: config.clock.instant(),
                 changed: false,
                 wanted: false,
                 from: None,
             },
         };
-        let (limits, clock, interval) = (config.epochs, config.clock, config.checkpoint_interval);
+        let (limits, clock, interval) = (config.epochs, config.clock.clone(), config.checkpoint_interval);
         Self { state: Mutex::new(state), limits, clock, workers, cut, jobs, interval }
     }
 
@@ -162,13 +164,13 @@ impl Coordinator {
     pub fn added(&self, worker: usize, rows: usize, bytes: usize) {
         let mut state = self.lock();
         if state.rows == 0 {
-            state.opened = Instant::now();
+            state.opened = self.clock.instant();
         }
         state.rows += rows;
         state.bytes += bytes;
         state.paused[worker] = false;
         let full = state.rows >= self.limits.rows || state.bytes >= self.limits.bytes;
-        if full || state.opened.elapsed() >= self.limits.interval {
+        if full || self.clock.since(state.opened) >= self.limits.interval {
             self.seal(&mut state);
         }
     }
@@ -178,7 +180,7 @@ impl Coordinator {
         let mut state = self.lock();
         state.paused[worker] = true;
         let everywhere = (state.rows > 0 || state.eager > 0) && state.paused.iter().all(|p| *p);
-        if everywhere || state.opened.elapsed() >= self.limits.heartbeat {
+        if everywhere || self.clock.since(state.opened) >= self.limits.heartbeat {
             self.seal(&mut state);
         }
     }
@@ -236,6 +238,11 @@ impl Coordinator {
         }
     }
 
+    /// A job has caught up: the next checkpoint is the first that holds it.
+    pub fn caught_up(&self) {
+        self.lock().saving.changed = true;
+    }
+
     /// Takes a checkpoint as soon as can be.
     pub fn want_checkpoint(&self) {
         let mut state = self.lock();
@@ -258,7 +265,7 @@ impl Coordinator {
         let mut state = self.lock();
         state.saving.writing = false;
         // What is owed is tried again also when nothing more comes.
-        state.saving.changed |= !is_durable;
+        state.saving.changed |= !is_durable && !is_planted(Defect::OwedWaits);
         if state.saving.wanted {
             self.seal(&mut state);
         }
@@ -268,11 +275,11 @@ impl Coordinator {
     fn begin_checkpoint(&self, state: &mut State, header: &mut EpochHeader) -> BTreeSet<JobId> {
         let Some(interval) = self.interval else { return BTreeSet::new() };
         let saving = &mut state.saving;
-        let due = saving.wanted || (saving.changed && saving.began.elapsed() >= interval);
+        let due = saving.wanted || (saving.changed && self.clock.since(saving.began) >= interval);
         if !due || saving.writing {
             return BTreeSet::new();
         }
-        if saving.from.is_none_or(|from| header.epoch < from) {
+        if saving.from.is_none_or(|from| header.epoch < from) && !is_planted(Defect::EarlyCheckpoint) {
             if saving.wanted && saving.from.is_some() {
                 state.eager = state.eager.max(1);
             }
@@ -293,7 +300,7 @@ impl Coordinator {
         *saving = Saving {
             taking: Some(Arc::new(taking)),
             writing: true,
-            began: Instant::now(),
+            began: self.clock.instant(),
             changed: false,
             wanted: false,
             from: saving.from,
@@ -357,7 +364,7 @@ impl Coordinator {
         sources.extend(moved);
         state.sealed.insert(state.open, Arc::new(Sealed { header, sources, commands, saves }));
         state.open = state.open.next();
-        state.opened = Instant::now();
+        state.opened = self.clock.instant();
         state.rows = 0;
         state.bytes = 0;
         state.closed = 0;

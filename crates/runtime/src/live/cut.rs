@@ -3,6 +3,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use thalweg_core::planted::{Defect, is_planted};
+
 /// Stamps pushes and says where the open epoch ends.
 #[derive(Debug, Default)]
 pub(super) struct Cut(Mutex<State>);
@@ -29,7 +31,7 @@ impl Cut {
     /// Calls `take` with the highest stamp that may be read now; until it returns nothing is stamped or sealed.
     pub fn upto<T>(&self, take: impl FnOnce(u64) -> T) -> T {
         let state = self.lock();
-        take(state.end.unwrap_or(u64::MAX))
+        take(state.end.filter(|_| !is_planted(Defect::RaggedEpoch)).unwrap_or(u64::MAX))
     }
 
     /// The open epoch takes what has been pushed so far and no more.

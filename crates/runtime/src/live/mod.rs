@@ -28,7 +28,7 @@ use std::thread::JoinHandle;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use thalweg_core::{DeadLetter, Epoch, Error, Result, Source};
+use thalweg_core::{DeadLetter, Epoch, Error, Result, Source, planted};
 use timely::WorkerConfig;
 use timely::communication::Config as Communication;
 
@@ -73,6 +73,8 @@ struct Shared {
     stop: AtomicBool,
     /// Why the engine as a whole has stopped.
     fault: Mutex<Option<String>>,
+    /// What a test has planted.
+    defect: Option<planted::Defect>,
 }
 
 impl Shared {
@@ -142,6 +144,7 @@ impl Engine {
             keeper,
             stop: AtomicBool::new(false),
             fault: Mutex::default(),
+            defect: planted::planted(),
             config,
         });
         let of_thread = Arc::clone(&shared);
@@ -324,6 +327,7 @@ impl Engine {
     /// Ends the workers and waits for them.
     pub fn stop(&self) {
         self.shared.stop.store(true, Ordering::Release);
+        self.shared.config.stepper.iter().for_each(|stepper| stepper.release());
         self.shared.coordinator.wake();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
@@ -342,7 +346,9 @@ fn run_workers(workers: usize, shared: &Arc<Shared>) {
     let communication = if workers == 1 { Communication::Thread } else { Communication::Process(workers) };
     let timely = timely::Config { communication, worker: WorkerConfig::default() };
     let of_workers = Arc::clone(shared);
+    let defect = shared.defect;
     let outcome = timely::execute(timely, move |timely| {
+        planted::plant(defect);
         let outcome = catch_unwind(AssertUnwindSafe(|| Worker::new(timely.index(), &of_workers).run(timely)));
         if let Err(panic) = outcome {
             of_workers

@@ -10,6 +10,8 @@ use super::{JobManifest, Manifest, PartManifest, SavedJob, SavedTable, Shelf, bl
 
 /// Bytes that are read at a time, or one larger part.
 const SPAN_BYTES: u64 = 16 << 20;
+/// Bytes up to which one thread reads all.
+const AT_ONCE_BYTES: u64 = 256 << 10;
 /// Threads at most.
 const MAX_THREADS: usize = 8;
 
@@ -41,9 +43,11 @@ pub(super) fn load(shelf: &dyn Shelf, manifest: &Manifest) -> Result<BTreeMap<u6
             let _ = read[at].set(tables(shelf, &spans[at]));
         }
     };
+    // Little is read before a thread has begun.
+    let is_much = manifest.bytes() > AT_ONCE_BYTES;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
-        let helpers = cores.min(MAX_THREADS).min(spans.len()).saturating_sub(1);
+        let helpers = if is_much { cores.min(MAX_THREADS).min(spans.len()).saturating_sub(1) } else { 0 };
         (0..helpers).for_each(|_| drop(scope.spawn(work)));
         work();
     });

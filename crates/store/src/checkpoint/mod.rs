@@ -16,6 +16,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use thalweg_core::planted::{Defect, is_planted};
 use thalweg_core::{Error, Result};
 
 pub use blob::SavedTable;
@@ -97,6 +98,8 @@ pub struct Checkpoints {
     delivered: BTreeMap<u64, u64>,
     /// Changes that could not be made durable: the next checkpoint takes them along.
     owed: Vec<Change>,
+    /// Pieces of one operator's state on one worker before they are made into one.
+    max_pieces: usize,
 }
 
 /// What was found at a start.
@@ -152,8 +155,12 @@ impl Checkpoints {
             return Err(Error::invalid_with_hint(message, hint));
         }
         kept.reverse();
-        let incarnation = shelf.first_incarnation().max(incarnation + 1);
-        let checkpoints = Self { shelf, incarnation, last, kept, delivered: BTreeMap::new(), owed: Vec::new() };
+        let incarnation = match shelf.first_incarnation().max(incarnation + 1) {
+            _ if is_planted(Defect::IncarnationAgain) => incarnation + 1,
+            incarnation => incarnation,
+        };
+        let (delivered, owed) = (BTreeMap::new(), Vec::new());
+        let checkpoints = Self { shelf, incarnation, last, kept, delivered, owed, max_pieces: MAX_PIECES };
         // Of manifests that are damaged nothing may be left that a later fault would bring back.
         for name in names.iter().filter(|n| !checkpoints.kept.iter().any(|m| name_of(m) == **n)) {
             checkpoints.shelf.remove(name)?;
@@ -162,6 +169,11 @@ impl Checkpoints {
         checkpoints.sweep()?;
         thalweg_core::failpoint!("checkpoint.opened");
         Ok((checkpoints, found))
+    }
+
+    /// Merges chains of changes that are longer than this: for simulations, which have no time for long ones.
+    pub fn with_max_pieces(self, max_pieces: usize) -> Self {
+        Self { max_pieces, ..self }
     }
 
     /// The last checkpoint.
@@ -185,7 +197,11 @@ impl Checkpoints {
     /// The shelf refuses. Then the change is kept, and the next checkpoint has it too.
     pub fn write(&mut self, change: Change) -> Result<Written> {
         self.owed.push(change);
-        self.write_owed()
+        let written = self.write_owed();
+        if is_planted(Defect::OwedForgotten) {
+            self.owed.clear();
+        }
+        written
     }
 
     /// Makes durable what could not be made so before, if there is anything.
@@ -233,7 +249,8 @@ impl Checkpoints {
         let before = self.last.as_ref()?.jobs.get(&key).filter(|b| b.fingerprint == fingerprint)?;
         let mut parts = before.parts.clone();
         let delivered = self.delivered_to(key);
-        parts.retain(|part| Some(part.slot) != before.outbox || part.epoch() > delivered);
+        let is_due = |part: &PartManifest| part.epoch() > delivered && !is_planted(Defect::OutboxDropped);
+        parts.retain(|part| Some(part.slot) != before.outbox || is_due(part));
         Some((parts, 0))
     }
 
@@ -301,7 +318,7 @@ impl Checkpoints {
         let mut bytes = Vec::new();
         let mut merged = false;
         for (key, job) in &mut manifest.jobs {
-            for slot in long_chains(job) {
+            for slot in long_chains(job, self.max_pieces) {
                 merged |= self.compact_slot(*key, slot, job, &file, &mut bytes, merge)?;
             }
         }
@@ -372,7 +389,7 @@ fn workers_agree(parts: &[PartManifest]) -> bool {
 }
 
 /// Slots with more pieces than are good, or with more changes than what they change.
-fn long_chains(job: &JobManifest) -> Vec<usize> {
+fn long_chains(job: &JobManifest, max_pieces: usize) -> Vec<usize> {
     let mut by_slot: BTreeMap<usize, BTreeMap<usize, Vec<u64>>> = BTreeMap::new();
     // What is to be delivered is delivered as it is.
     for part in job.parts.iter().filter(|part| Some(part.slot) != job.outbox) {
@@ -380,7 +397,7 @@ fn long_chains(job: &JobManifest) -> Vec<usize> {
     }
     let long = |pieces: &Vec<u64>| {
         let base = pieces.first().copied().unwrap_or(0);
-        pieces.len() > MAX_PIECES || (pieces.len() > 4 && pieces.iter().skip(1).sum::<u64>() > (2 * base).max(1 << 20))
+        pieces.len() > max_pieces || (pieces.len() > 4 && pieces.iter().skip(1).sum::<u64>() > (2 * base).max(1 << 20))
     };
     by_slot.into_iter().filter(|(_, workers)| workers.values().any(long)).map(|(slot, _)| slot).collect()
 }

@@ -4,8 +4,12 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use thalweg_core::planted::{Defect, is_planted};
 use thalweg_core::{Error, Result};
 use thalweg_disk::{Disk, DiskErrorKind, NewFile, durable_folder, durable_publish};
+
+/// Incarnations that one start has for itself: more than compactions that it makes.
+pub(super) const INCARNATIONS_PER_START: u64 = 1 << 20;
 
 /// Files by name, in one folder or under one prefix.
 pub trait Shelf: Debug + Send + Sync {
@@ -40,11 +44,8 @@ pub trait Shelf: Debug + Send + Sync {
     /// The disk refuses.
     fn remove(&self, name: &str) -> Result<()>;
 
-    /// The lowest incarnation for whoever has opened it. Where two can have it open, that is above all that others wrote
-    /// with before.
-    fn first_incarnation(&self) -> u64 {
-        1
-    }
+    /// The lowest incarnation for whoever has opened it: above all that others had before, also those that wrote nothing.
+    fn first_incarnation(&self) -> u64;
 }
 
 /// A folder of a disk.
@@ -52,19 +53,23 @@ pub trait Shelf: Debug + Send + Sync {
 pub struct DiskShelf {
     disk: Arc<dyn Disk>,
     folder: String,
+    start: u64,
 }
 
 impl DiskShelf {
-    /// The folder is made if need be. What it lists from then on is durable.
+    /// The folder is made if need be. What it lists from then on is durable. `start` numbers the starts of a server: each
+    /// has a higher one than those before; 0 is for whoever only looks.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn open(disk: Arc<dyn Disk>, folder: &str) -> Result<Self> {
+    pub fn open(disk: Arc<dyn Disk>, folder: &str, start: u64) -> Result<Self> {
         durable_folder(disk.as_ref(), folder)?;
         // Whoever named the last file may have been killed before the name was durable: nothing may go on from a
         // checkpoint that a power loss takes away again.
-        disk.sync_folder(folder)?;
-        Ok(Self { disk, folder: folder.to_owned() })
+        if !is_planted(Defect::UnsyncedStart) {
+            disk.sync_folder(folder)?;
+        }
+        Ok(Self { disk, folder: folder.to_owned(), start })
     }
 
     fn path(&self, name: &str) -> String {
@@ -100,5 +105,9 @@ impl Shelf for DiskShelf {
             Err(e) if e.kind == DiskErrorKind::NotFound => Ok(()),
             other => Ok(other?),
         }
+    }
+
+    fn first_incarnation(&self) -> u64 {
+        self.start.saturating_mul(INCARNATIONS_PER_START)
     }
 }

@@ -68,7 +68,7 @@ pub(super) struct History {
 }
 
 fn shelf(disk: &SimDisk) -> Arc<dyn Shelf> {
-    Arc::new(DiskShelf::open(Arc::new(disk.clone()) as Arc<dyn Disk>, "checkpoints").expect("a folder"))
+    Arc::new(DiskShelf::open(Arc::new(disk.clone()) as Arc<dyn Disk>, "checkpoints", 0).expect("a folder"))
 }
 
 impl History {

@@ -87,7 +87,7 @@ impl Of {
             let what = "name the directory that `thalweg serve --data` was given, or its --state-store";
             bail!("{} has no checkpoints; {what}", data.display());
         }
-        Ok(Box::new(DiskShelf::open(Arc::new(LocalDisk::open(data)?), "checkpoints")?))
+        Ok(Box::new(DiskShelf::open(Arc::new(LocalDisk::open(data)?), "checkpoints", 0)?))
     }
 }
 

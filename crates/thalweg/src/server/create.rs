@@ -90,7 +90,7 @@ pub(super) fn create(session: &mut Session, objects: &mut Objects, statement: &S
             };
             let sink = epoch_sink(&server, oid, &label, kind, &job)?;
             let (end, of) = if sink.is_some() { (End::Outbox, Some(oid)) } else { (End::Connector, None) };
-            let running = start(&server, &label, job, end, of)?;
+            let running = start(server.works(), &label, job, end, of)?;
             insert(&server, oid, running);
             made.started.push(oid);
             if let Some(sink) = sink {
@@ -106,7 +106,7 @@ pub(super) fn create(session: &mut Session, objects: &mut Objects, statement: &S
                 Some(job) => {
                     job.notices.iter().for_each(|n| session.notice(n.clone()));
                     let output = job.output.clone();
-                    let running = start(&server, &label, job, End::Relations, Some(oid))?;
+                    let running = start(server.works(), &label, job, End::Relations, Some(oid))?;
                     insert(&server, oid, running);
                     made.started.push(oid);
                     made.awaited = Some(oid);
@@ -220,7 +220,7 @@ fn start_handed_in(
     if server.is_open() {
         server.intake.create(oid)?;
     }
-    let running = start(server, label, job, End::Relations, Some(oid))?;
+    let running = start(server.works(), label, job, End::Relations, Some(oid))?;
     insert(server, oid, running);
     Ok(())
 }

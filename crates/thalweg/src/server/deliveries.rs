@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use thalweg_core::planted::{Defect, is_planted};
 use thalweg_core::{Epoch, EpochSink, Error, Incarnation, SinkError};
 use thalweg_sql::server::Oid;
 
@@ -86,7 +87,7 @@ impl Deliveries {
         self.lock().insert(oid, Arc::clone(&delivery));
         let server = Arc::downgrade(server);
         let thread = std::thread::Builder::new().name(format!("thalweg-sink-{}", oid.0));
-        let run = move || Courier { server, keeper, delivery, oid, sink }.run();
+        let run = move || Courier::new(keeper, delivery, oid, sink).run(&server);
         thread.spawn(run).map(drop).map_err(|e| Error::Internal(format!("cannot start a delivery: {e}")))
     }
 
@@ -98,20 +99,36 @@ impl Deliveries {
     }
 }
 
-struct Courier {
-    server: Weak<Server>,
+/// Delivers for one sink, step by step.
+pub(crate) struct Courier {
     keeper: Arc<Keeper>,
     delivery: Arc<Delivery>,
     oid: Oid,
     sink: Box<dyn EpochSink>,
+    /// The last checkpoint whose rows the target holds, while it is open.
+    delivered: Option<u64>,
+}
+
+/// What a step of a courier did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// The target is open, or holds one more checkpoint's rows.
+    Moved,
+    /// The target holds all there is.
+    Idle,
 }
 
 impl Courier {
-    fn run(mut self) {
+    pub fn new(keeper: Arc<Keeper>, delivery: Arc<Delivery>, oid: Oid, sink: Box<dyn EpochSink>) -> Self {
+        Self { keeper, delivery, oid, sink, delivered: None }
+    }
+
+    fn run(mut self, server: &Weak<Server>) {
         let mut pause = FIRST_PAUSE;
-        while !self.is_over() {
-            match self.session() {
-                Ok(()) => return,
+        while !self.delivery.is_stopped() && server.upgrade().is_some_and(|server| !server.is_stopping()) {
+            match self.step() {
+                Ok(Progress::Moved) => {}
+                Ok(Progress::Idle) => self.keeper.wait(LOOK_AGAIN),
                 Err(SinkError::Again(error)) => {
                     tracing::warn!(sink = self.oid.0, %error, "a delivery is tried again");
                     if self.delivery.lock().error.replace(error.to_string()).is_none() {
@@ -131,15 +148,30 @@ impl Courier {
         }
     }
 
-    fn is_over(&self) -> bool {
-        self.delivery.is_stopped() || self.server.upgrade().is_none_or(|server| server.is_stopping())
+    /// Opens the target, or delivers the next checkpoint's rows. After an error the target is opened again first.
+    ///
+    /// # Errors
+    /// As the sink's.
+    pub fn step(&mut self) -> Result<Progress, SinkError> {
+        let before = self.delivered.take();
+        let moved = match before {
+            None => self.open().map(|delivered| (delivered, Progress::Moved)),
+            Some(delivered) => self.deliver(delivered),
+        };
+        if moved.is_err() && is_planted(Defect::BlindDelivery) {
+            self.delivered = before;
+        }
+        let (delivered, progress) = moved?;
+        self.delivered = Some(delivered);
+        self.note(delivered);
+        Ok(progress)
     }
 
-    /// From the opening of the target until it fails, or the sink ends.
-    fn session(&mut self) -> Result<(), SinkError> {
+    /// The last checkpoint whose rows the target holds.
+    fn open(&mut self) -> Result<u64, SinkError> {
         let held = self.sink.open(Incarnation(self.keeper.incarnation()))?;
         thalweg_core::failpoint!("delivery.opened");
-        let mut delivered = held.map_or(0, |epoch| epoch.0);
+        let delivered = held.map_or(0, |epoch| epoch.0);
         let last = self.keeper.kept().borrow().last.epoch;
         if delivered > last {
             let message = format!(
@@ -158,33 +190,34 @@ impl Courier {
                         create the sink anew.";
             return Err(SinkError::Fatal(Error::invalid_with_hint(message, hint)));
         }
-        while !self.is_over() {
-            self.keeper.delivered(self.oid, delivered);
-            let last = self.keeper.kept().borrow().last.epoch;
-            let pending = self.keeper.outbox(self.oid, delivered);
-            {
-                let mut state = self.delivery.lock();
-                // A checkpoint without rows for it is nothing that it lacks.
-                state.delivered = if pending.is_empty() { last.max(delivered) } else { delivered };
-                state.error = None;
-            }
-            if pending.is_empty() {
-                self.keeper.wait(LOOK_AGAIN);
-                continue;
-            }
-            for (epoch, parts) in pending {
-                if self.delivery.is_stopped() {
-                    return Ok(());
-                }
-                let epochs = self.keeper.outbox_epochs(&parts).map_err(SinkError::Again)?;
-                thalweg_core::failpoint!("delivery.read");
-                self.sink.deliver(&epochs, Epoch(epoch))?;
-                thalweg_core::failpoint!("delivery.done");
-                let rows: usize = epochs.iter().flat_map(|e| &e.deltas).map(|d| d.num_rows()).sum();
-                self.delivery.rows.fetch_add(rows as u64, Ordering::Relaxed);
-                delivered = epoch;
-            }
+        Ok(delivered)
+    }
+
+    /// Delivers the rows of the first checkpoint after `delivered` that has any.
+    fn deliver(&mut self, delivered: u64) -> Result<(u64, Progress), SinkError> {
+        let Some((epoch, parts)) = self.keeper.outbox(self.oid, delivered).into_iter().next() else {
+            return Ok((delivered, Progress::Idle));
+        };
+        let epochs = self.keeper.outbox_epochs(&parts).map_err(SinkError::Again)?;
+        if is_planted(Defect::EarlyDelivery) {
+            self.keeper.delivered(self.oid, epoch);
         }
-        Ok(())
+        thalweg_core::failpoint!("delivery.read");
+        self.sink.deliver(&epochs, Epoch(epoch))?;
+        thalweg_core::failpoint!("delivery.done");
+        let rows: usize = epochs.iter().flat_map(|e| &e.deltas).map(|d| d.num_rows()).sum();
+        self.delivery.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        Ok((epoch, Progress::Moved))
+    }
+
+    /// Tells everyone how far the target is.
+    fn note(&self, delivered: u64) {
+        self.keeper.delivered(self.oid, delivered);
+        let last = self.keeper.kept().borrow().last.epoch;
+        let is_all = self.keeper.outbox(self.oid, delivered).is_empty();
+        let mut state = self.delivery.lock();
+        // A checkpoint without rows for it is nothing that it lacks.
+        state.delivered = if is_all { last.max(delivered) } else { delivered };
+        state.error = None;
     }
 }

@@ -7,8 +7,9 @@ use thalweg_plan::SourceSpec;
 use thalweg_runtime::live::{Durable, JobInput, JobOutput, JobSpec};
 use thalweg_sql::server::{JobPlan, JobSource, Oid};
 
+use super::Running;
 use super::reopening::Reopening;
-use super::{Running, Server};
+use super::works::Works;
 use crate::wiring;
 
 /// Where the results of a job go.
@@ -26,24 +27,24 @@ pub(crate) enum End {
 /// # Errors
 /// A source or sink cannot be opened; what it reads is not there; its saved state does not fit.
 pub(crate) fn start(
-    server: &Server,
+    works: Works<'_>,
     name: &str,
     plan: JobPlan,
     end: End,
     oid: Option<Oid>,
 ) -> Result<Arc<Running>, SqlError> {
     let JobPlan { plan, sources, output, mode, .. } = plan;
-    let workers = server.engine.workers();
-    let durable = durable(server, &plan, &sources, oid, matches!(end, End::Outbox))?;
+    let workers = works.engine.workers();
+    let durable = durable(works, &plan, &sources, oid, matches!(end, End::Outbox))?;
     let mut queue = None;
     let mut reopening = Vec::new();
     let mut inputs = Vec::new();
     for (spec, source) in plan.sources.iter().zip(&sources) {
         inputs.push(match source {
-            JobSource::Object(oid) => JobInput::Relation(relation(server, *oid, &spec.name)?),
-            JobSource::Connector => JobInput::Source(connected(server, spec, &mut reopening)?),
+            JobSource::Object(oid) => JobInput::Relation(relation(works, *oid, &spec.name)?),
+            JobSource::Connector => JobInput::Source(connected(works, spec, &mut reopening)?),
             JobSource::Queue => {
-                let (pushed, source) = server.engine.queue(Arc::clone(&spec.declared));
+                let (pushed, source) = works.engine.queue(Arc::clone(&spec.declared));
                 queue = Some(pushed);
                 JobInput::Source(source)
             }
@@ -58,8 +59,8 @@ pub(crate) fn start(
             let passes = first && sources.contains(&JobSource::Queue) && plan.nodes.len() == 2;
             let relation = match passes && output.append_only {
                 // A source keeps nothing: views of it are what is kept.
-                true => server.engine.stream(schema),
-                false => server.engine.relation(schema, key, !first || output.append_only),
+                true => works.engine.stream(schema),
+                false => works.engine.relation(schema, key, !first || output.append_only),
             };
             relations.push(Arc::clone(&relation));
             JobOutput::Relation(relation)
@@ -72,18 +73,18 @@ pub(crate) fn start(
         }
     });
     let outputs = outputs.collect();
-    let job = server.engine.add(JobSpec { name: name.to_owned(), plan, inputs, outputs, durable })?;
+    let job = works.engine.add(JobSpec { name: name.to_owned(), plan, inputs, outputs, durable })?;
     Ok(Arc::new(Running { job, relations, queue, reopening, turn: Arc::default() }))
 }
 
 /// The source of a connector. At a start one that cannot be opened holds up nothing but what reads it.
 fn connected(
-    server: &Server,
+    works: Works<'_>,
     spec: &SourceSpec,
     reopening: &mut Vec<Arc<Reopening>>,
 ) -> Result<Arc<dyn Source>, SqlError> {
-    let workers = server.engine.workers();
-    if server.is_open() {
+    let workers = works.engine.workers();
+    if !works.is_starting {
         return Ok(wiring::source(spec, &Default::default(), workers)?);
     }
     let of = spec.clone();
@@ -104,16 +105,16 @@ fn connected(
 
 /// What checkpoints know a job by, and what the last one held of it.
 fn durable(
-    server: &Server,
+    works: Works<'_>,
     plan: &thalweg_plan::Plan,
     sources: &[JobSource],
     oid: Option<Oid>,
     delivers: bool,
 ) -> Result<Option<Durable>, SqlError> {
-    let Some((oid, keeper)) = oid.zip(server.keeper.as_ref()) else { return Ok(None) };
+    let Some((oid, keeper)) = oid.zip(works.keeper) else { return Ok(None) };
     // What reads from a job that begins anew gets all of it again, so it must begin anew as well.
     let inputs = sources.iter().filter_map(|source| match source {
-        JobSource::Object(oid) => server.running(*oid),
+        JobSource::Object(oid) => works.running(*oid),
         JobSource::Connector | JobSource::Queue => None,
     });
     let whole = inputs.into_iter().all(|input| input.job.spec.durable.as_ref().is_some_and(|d| d.restored.is_some()));
@@ -122,8 +123,8 @@ fn durable(
     keeper.restored(oid, plan, whole, can_begin_anew).map(Some)
 }
 
-fn relation(server: &Server, oid: Oid, name: &str) -> Result<Arc<thalweg_runtime::live::Relation>, SqlError> {
-    let running = server.running(oid);
+fn relation(works: Works<'_>, oid: Oid, name: &str) -> Result<Arc<thalweg_runtime::live::Relation>, SqlError> {
+    let running = works.running(oid);
     running
         .and_then(|r| r.relations.first().cloned())
         .ok_or_else(|| SqlError::from(thalweg_core::Error::Internal(format!("what {name} stands for does not run"))))

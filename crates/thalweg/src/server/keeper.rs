@@ -1,15 +1,16 @@
 //! `Keeper`: takes the engine's checkpoints to the store and, at a start, what was kept back to the jobs. It must not know
 //! statements.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use thalweg_core::{EpochRows, Error, Offset, Result, SourceProgress, SqlError, Watermark};
+use thalweg_core::planted::{Defect, is_planted};
+use thalweg_core::{Epoch, EpochRows, Error, Offset, Result, SourceProgress, SqlError, Watermark};
 use thalweg_operators::StateTable;
 use thalweg_plan::Plan;
-use thalweg_runtime::live::{Checkpoint, Durable, Job, JobInput, JobState, SavedChange, SavedJob, SavedPart};
+use thalweg_runtime::live::{Checkpoint, Durable, SavedChange, SavedJob, SavedPart};
 use thalweg_sql::server::Oid;
 use thalweg_sql::system;
 use thalweg_store::checkpoint::{
@@ -18,6 +19,8 @@ use thalweg_store::checkpoint::{
 use tokio::sync::watch;
 
 use super::Server;
+use super::intake::Intake;
+use super::works::Works;
 
 /// Checkpoints that `thalweg_catalog.checkpoints` lists.
 const RECENT: usize = 100;
@@ -154,36 +157,63 @@ impl Keeper {
         self.restored.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// The epoch with which a start begins.
+    pub fn first_epoch(&self) -> Epoch {
+        let last = Epoch(self.kept.borrow().last.epoch);
+        if is_planted(Defect::EpochAgain) { last } else { last.next() }
+    }
+
     /// Runs until the engine gives no more checkpoints.
     fn run(&self, checkpoints: &Receiver<Checkpoint>, server: &Weak<Server>) {
         while let Ok(checkpoint) = checkpoints.recv() {
-            let Some(stopped) = server.upgrade().map(|server| stopped(&server)) else { return };
             thalweg_core::failpoint!("keeper.received");
-            let change = Change { stopped, ..changed(checkpoint) };
-            let outcome = self.lock().write(change);
-            let Some(outcome) = self.insist(outcome, server) else { return };
+            let Some(change) = server.upgrade().map(|server| Self::change(checkpoint, server.works())) else { return };
+            let Some(outcome) = self.insist(self.write(change), server) else { return };
             let Some(server) = server.upgrade() else { return };
-            match outcome {
-                Ok(written) => {
-                    self.note_written(written, server.now());
-                    thalweg_core::failpoint!("keeper.written");
-                    server.engine.checkpoint_written();
-                    self.let_go(&server);
-                    thalweg_core::failpoint!("keeper.let_go");
-                    self.compact(&server);
-                    thalweg_core::failpoint!("keeper.compacted");
-                }
-                Err(error) => {
-                    self.note_failure(&error);
-                    if !is_full(&error) {
-                        // After a failed fsync nobody knows what is on the disk: a restart reads what is.
-                        server.fail(&error);
-                        return;
-                    }
-                    server.engine.checkpoint_owed();
-                }
+            if let Err(error) = self.written(outcome, server.works(), server.now()) {
+                server.fail(&error);
+                return;
             }
         }
+    }
+
+    /// What the next checkpoint changes.
+    pub fn change(checkpoint: Checkpoint, works: Works<'_>) -> Change {
+        Change { stopped: works.stopped(), ..changed(checkpoint) }
+    }
+
+    /// Makes a checkpoint durable, and all that is owed with it. What comes of it is for [`Keeper::written`].
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub fn write(&self, change: Change) -> Result<Written> {
+        self.lock().write(change)
+    }
+
+    /// A checkpoint is durable, or owed: what follows from that, at `now` (microseconds since 1970).
+    ///
+    /// # Errors
+    /// Nobody knows what is on the disk: a restart reads what is.
+    pub fn written(&self, outcome: Result<Written>, works: Works<'_>, now: i64) -> Result<()> {
+        match outcome {
+            Ok(written) => {
+                self.note_written(written, now);
+                thalweg_core::failpoint!("keeper.written");
+                works.engine.checkpoint_written();
+                self.let_go(works.intake);
+                thalweg_core::failpoint!("keeper.let_go");
+                self.compact(works);
+                thalweg_core::failpoint!("keeper.compacted");
+            }
+            Err(error) => {
+                self.note_failure(&error);
+                if !is_full(&error) {
+                    return Err(error);
+                }
+                works.engine.checkpoint_owed();
+            }
+        }
+        Ok(())
     }
 
     /// A store that is out of reach is tried until it is there. Meanwhile no other checkpoint begins, so that what is owed
@@ -242,7 +272,7 @@ impl Keeper {
     }
 
     /// The hub needs to keep only what comes after the oldest checkpoint.
-    fn let_go(&self, server: &Server) {
+    fn let_go(&self, intake: &Intake) {
         let floors: Vec<(Oid, u64)> = match self.lock().oldest() {
             Some(oldest) => oldest
                 .jobs
@@ -254,15 +284,15 @@ impl Keeper {
                 .collect(),
             None => Vec::new(),
         };
-        floors.into_iter().for_each(|(oid, from)| server.intake.keep_from(oid, from));
+        floors.into_iter().for_each(|(oid, from)| intake.keep_from(oid, from));
     }
 
     /// Long chains of changes become one each.
-    fn compact(&self, server: &Server) {
+    fn compact(&self, works: Works<'_>) {
         let merge = |key: u64, slot: usize, chain: Vec<Vec<SavedTable>>| {
             let oid = u32::try_from(key).map(Oid).ok();
             // A job that is gone is in the next checkpoint no more.
-            let Some(running) = oid.and_then(|oid| server.running(oid)) else { return Ok(None) };
+            let Some(running) = oid.and_then(|oid| works.running(oid)) else { return Ok(None) };
             let chain: Vec<Vec<StateTable>> = chain.into_iter().map(state_tables).collect();
             let merged = thalweg_runtime::compacted(&running.job.spec.plan, slot, &chain)?;
             Ok(Some(merged.into_iter().map(saved_table).collect()))
@@ -300,15 +330,6 @@ impl Line {
         let started = thread.spawn(move || keeper.run(&receiver, &server));
         started.map(drop).map_err(|e| Error::Internal(format!("cannot start the keeper: {e}")))
     }
-}
-
-/// Jobs that have failed and read nothing that others compute: what the last checkpoint holds of them stays true, and what
-/// came after it is where it came from.
-fn stopped(server: &Server) -> BTreeSet<u64> {
-    let running = server.running.read().unwrap_or_else(PoisonError::into_inner);
-    let alone = |job: &Job| job.spec.inputs.iter().all(|input| matches!(input, JobInput::Source(_)));
-    let failed = running.values().filter(|r| r.job.state() == JobState::Failed && alone(&r.job));
-    failed.filter_map(|r| Some(r.job.spec.durable.as_ref()?.key)).collect()
 }
 
 /// There is no room: there may be later.

@@ -28,10 +28,13 @@ mod secrets;
 mod session;
 mod settings;
 mod show;
+#[cfg(test)]
+mod simulation;
 mod subscribe;
 mod system;
 mod transaction;
 mod users;
+mod works;
 mod writes;
 
 use std::collections::BTreeMap;
@@ -44,7 +47,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use thalweg_core::{Epoch, SqlError, SqlState};
 use thalweg_disk::LocalDisk;
 use thalweg_hub::Hub;
-use thalweg_runtime::live::{Engine, Job, JobState, PUSH_SPLIT, PushQueue, Relation};
+use thalweg_runtime::live::{Engine, Job, JobState, PushQueue, Relation};
 use thalweg_runtime::{Clock, RunConfig};
 use thalweg_sql::server::{Database, Objects, Oid};
 use thalweg_store::checkpoint::{BucketShelf, Checkpoints, DiskShelf, Shelf};
@@ -59,8 +62,9 @@ pub use backend::ServerBackend;
 use intake::Intake;
 use keeper::{Keeper, Line};
 use reopening::Reopening;
-use replay::{Step, Wanted};
+use replay::Step;
 pub(crate) use session::Session;
+use works::Works;
 
 /// Settings of a server.
 #[derive(Clone, Debug)]
@@ -183,11 +187,11 @@ impl Server {
         let mut run = config.run.clone();
         if let Some(keeper) = &keeper {
             run.checkpoint_interval = Some(config.checkpoint_interval);
-            run.first_epoch = Epoch(keeper.kept().borrow().last.epoch).next();
+            run.first_epoch = keeper.first_epoch();
         }
         let engine = Arc::new(Engine::held(run, observer, taken)?);
         let server = Arc::new(Self {
-            intake: Intake::new(hub, Arc::clone(&engine)),
+            intake: Intake::new(hub.map(Arc::new), Arc::clone(&engine)),
             keeper,
             deliveries: deliveries::Deliveries::default(),
             cluster,
@@ -229,34 +233,29 @@ impl Server {
         Ok(server)
     }
 
-    /// Hands in again what came after the last checkpoint. The next one is taken when all of it is there.
-    fn take_up(&self) -> Result<(), SqlError> {
-        let running = self.running.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut wanted = Vec::new();
-        for (oid, running) in running {
-            let Some(queue) = running.queue.clone() else { continue };
-            self.intake.create(oid)?;
-            let job = Arc::clone(&running.job);
-            let restored = job.spec.durable.as_ref().and_then(|d| d.restored.as_ref());
-            let from = restored.and_then(|r| r.sources.first()?.offsets.get(PUSH_SPLIT).copied());
-            wanted.push(Wanted { oid, job, queue, from: from.map(|offset| offset.0) });
+    /// What runs, for those who need not know the rest.
+    pub(crate) fn works(&self) -> Works<'_> {
+        Works {
+            engine: &self.engine,
+            intake: &self.intake,
+            keeper: self.keeper.as_ref(),
+            running: &self.running,
+            is_starting: !self.is_open(),
         }
-        if let Some(mut replay) = self.intake.replay(wanted)? {
-            loop {
-                match replay.step()? {
-                    Step::HandedIn => {}
-                    // The engine reads while we hand in: a full queue has room in a moment.
-                    Step::Full if self.is_stopping() => return Err(shutting_down()),
-                    Step::Full => std::thread::yield_now(),
-                    Step::Done => break,
-                }
+    }
+
+    /// Hands in again what came after the last checkpoint.
+    fn take_up(&self) -> Result<(), SqlError> {
+        let mut take_up = self.works().take_up()?;
+        loop {
+            match take_up.step(self.works())? {
+                Step::HandedIn => {}
+                Step::Full if self.is_stopping() => return Err(shutting_down()),
+                // The engine reads while we hand in: a full queue has room in a moment.
+                Step::Full => std::thread::yield_now(),
+                Step::Done => return Ok(()),
             }
         }
-        if let Some(keeper) = &self.keeper {
-            keeper.forget_restored();
-        }
-        self.engine.take_checkpoints();
-        Ok(())
     }
 
     /// Waits until everything that is readable now survives any crash.
@@ -265,7 +264,7 @@ impl Server {
     /// Checkpoints cannot be made durable.
     pub(crate) async fn checkpointed(&self) -> Result<(), SqlError> {
         let Some(keeper) = &self.keeper else { return Ok(()) };
-        let (mut kept, wanted) = (keeper.kept(), self.engine.epoch());
+        let (mut kept, wanted) = (keeper.kept(), self.works().held_from());
         let failures = kept.borrow().failures;
         loop {
             let now = kept.borrow_and_update().clone();
@@ -394,7 +393,7 @@ fn durable(data: &DataDirectory, store: Option<&StateStore>, name: &str) -> Resu
     tracing::debug!(?recovered, "the hub is open");
     let shelf: Arc<dyn Shelf> = match store {
         Some(store) => Arc::new(BucketShelf::open(&store.url, &store.options, name)?),
-        None => Arc::new(DiskShelf::open(Arc::new(disk("")?), "checkpoints")?),
+        None => Arc::new(DiskShelf::open(Arc::new(disk("")?), "checkpoints", hub.opening())?),
     };
     let (checkpoints, found) = Checkpoints::open(shelf)?;
     Ok((hub, Arc::new(Keeper::new(checkpoints, found))))

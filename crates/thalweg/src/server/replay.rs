@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use thalweg_core::planted::{Defect, is_planted};
 use thalweg_core::{Error, SqlError};
 use thalweg_hub::{Batch, Hub, Visibility};
 use thalweg_runtime::live::{Engine, Job, JobState, PushQueue, Pushed};
@@ -66,7 +67,11 @@ impl Replay {
             let name = topic(wanted.oid);
             let (start, end) = (hub.start_offset(&name).map_err(refused)?, hub.end_offset(&name).map_err(refused)?);
             // What no checkpoint holds is in the hub from its beginning, or it is lost.
-            let at = wanted.from.unwrap_or(0);
+            let at = match wanted.from.unwrap_or(0) {
+                at if is_planted(Defect::ReplayLate) => (at + 1).min(end),
+                at if is_planted(Defect::ReplayEarly) => at.saturating_sub(1).max(start),
+                at => at,
+            };
             if at < start || at > end {
                 let message = format!("{name}: the hub holds offsets {start} to {end}, the checkpoint needs {at}");
                 let hint = "Put the data directory back as it was: hub and checkpoints belong together.";
@@ -102,11 +107,11 @@ impl Replay {
     /// in one order there is one, but for those to topics that have been deleted since.
     fn next(&mut self) -> Result<Option<Together>, SqlError> {
         let mut heads: BTreeMap<i64, (usize, Together)> = BTreeMap::new();
-        let (count, turn) = (self.topics.len(), self.turn);
+        let (turn, count) = (self.turn, self.topics.len());
         for at in (0..count).map(|i| (turn + i) % count) {
             let Some(head) = self.head(at)? else { continue };
             let header = *head.header();
-            if !header.is_transactional() {
+            if !header.is_transactional() || is_planted(Defect::ReplayApart) {
                 return Ok(Some(vec![(at, 1)]));
             }
             let here = self.leading(at, header.producer.id)?;
@@ -240,7 +245,7 @@ mod tests {
 
         let before = engine();
         let relations: Vec<Wanted> = oids.iter().map(|oid| start(&before, *oid)).collect();
-        let intake = Intake::new(Some(open(&disk)), Arc::clone(&before));
+        let intake = Intake::new(Some(Arc::new(open(&disk))), Arc::clone(&before));
         oids.iter().for_each(|oid| intake.create(*oid).expect("there is room"));
         let appends: [&[usize]; 9] = [&[0], &[0, 1], &[1], &[2, 0], &[1, 2], &[0], &[0, 1, 2], &[2], &[1, 0]];
         for append in appends {
@@ -256,7 +261,7 @@ mod tests {
             let after = engine();
             let relations: Vec<Wanted> = oids[..count].iter().map(|oid| start(&after, *oid)).collect();
             let queues: Vec<_> = relations.iter().map(|r| Arc::clone(&r.queue)).collect();
-            let intake = Intake::new(Some(open(&disk)), Arc::clone(&after));
+            let intake = Intake::new(Some(Arc::new(open(&disk))), Arc::clone(&after));
             let mut replay = intake.replay(relations).expect("the hub has it").expect("there is a hub");
             let tickets = || queues.iter().map(|queue| queue.last_ticket()).collect::<Vec<_>>();
             let (mut held, mut steps) = (tickets(), Vec::new());

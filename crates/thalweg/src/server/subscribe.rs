@@ -131,7 +131,7 @@ pub(crate) async fn answered(session: &mut Session, query: &ast::Query, tag: &'s
     let server = Arc::clone(&session.server);
     let planned = session.scoped(None, |scope| server.database.engine_query(scope, query))?;
     let pulls = planned.job.sources.contains(&JobSource::Connector);
-    let running = start(&server, "query", planned.job.clone(), End::Relations, None)?;
+    let running = start(server.works(), "query", planned.job.clone(), End::Relations, None)?;
     let relation = running.relations.first().cloned();
     let relation = relation.ok_or_else(|| SqlError::new(SqlState::INTERNAL_ERROR, "a query without rows"))?;
     let job = Followable {
@@ -181,7 +181,7 @@ fn followable(session: &Session, plan: JobPlan) -> Result<Followable, SqlError> 
         let (relation, job) = (Arc::clone(relation), Arc::clone(&running.job));
         return Ok(Followable { server, relation, job, own: false, rights: Rights::default() });
     }
-    let running = start(&server, "subscription", plan, End::Relations, None)?;
+    let running = start(server.works(), "subscription", plan, End::Relations, None)?;
     let relation = running.relations.first().cloned();
     let relation = relation.ok_or_else(|| SqlError::new(SqlState::INTERNAL_ERROR, "a query without rows"))?;
     Ok(Followable { server, relation, job: Arc::clone(&running.job), own: true, rights: Rights::default() })

@@ -20,6 +20,7 @@ use thalweg_core::{Error, Result};
 use tokio::runtime::{Builder, Runtime};
 
 use super::Shelf;
+use super::shelf::INCARNATIONS_PER_START;
 pub use options::BucketOptions;
 use store::{Bucket, Put};
 
@@ -33,8 +34,6 @@ const CLAIM: &str = "claim-";
 const PROBE: &str = "create-only.probe";
 /// An object that names the data directory that the files belong to.
 const OWNER: &str = "owner";
-/// Incarnations that one claim has for itself: more than compactions that fail in a row.
-const INCARNATIONS_PER_CLAIM: u64 = 1 << 20;
 
 /// Files below a prefix of a bucket. Whoever opens it takes it over from whoever had it.
 pub struct BucketShelf {
@@ -256,7 +255,7 @@ impl Shelf for BucketShelf {
     }
 
     fn first_incarnation(&self) -> u64 {
-        self.claim.unwrap_or(0).saturating_mul(INCARNATIONS_PER_CLAIM)
+        self.claim.unwrap_or(0).saturating_mul(INCARNATIONS_PER_START)
     }
 }
 
