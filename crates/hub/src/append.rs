@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
-use crate::batch::{Encoding, Producer, encode, set_base_offset};
+use crate::batch::{Encoding, Producer, encode, set_base_offset, set_topic};
 use crate::limits::{MAX_APPENDS, MAX_PENDING_APPENDS, MAX_PENDING_BYTES};
 use crate::state::{Roll, Shared, State, lock};
 use crate::{Compression, HubError, Record, Result, Ticket};
@@ -173,6 +173,7 @@ impl State {
         let (_, next) = touched.entry(batch.topic).or_insert((active.bytes, active.end));
         let base = *next;
         set_base_offset(&mut batch.bytes, base);
+        set_topic(&mut batch.bytes, batch.topic);
         active.file.append(&batch.bytes)?;
         *next += batch.records;
         thalweg_core::failpoint!("hub.append.batch_written");

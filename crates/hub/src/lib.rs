@@ -30,6 +30,7 @@ mod record;
 mod recover;
 mod retain;
 mod scan;
+pub mod smoke;
 mod state;
 mod statistics;
 #[cfg(test)]

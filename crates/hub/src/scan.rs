@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use thalweg_disk::{Disk, Result};
 
-use crate::batch::{Batch, BatchError, batch_bytes};
+use crate::batch::{Batch, BatchError, batch_bytes, topic_mark};
+use crate::topic::topic_of;
 
 /// Bytes at the beginning of a batch that say how long it is.
 const LENGTH_BYTES: u64 = 12;
@@ -19,6 +20,8 @@ pub(crate) struct Scan<'a> {
     end: u64,
     /// The offset that the next batch must have.
     next: u64,
+    /// What its batches must say of their topic.
+    topic: i32,
     /// What has been read from `at` on.
     read: Bytes,
     read_bytes: usize,
@@ -45,7 +48,8 @@ pub(crate) struct Broken {
 impl<'a> Scan<'a> {
     /// From the batch at byte `at`, whose offset is `next`, to byte `end`; reads `read_bytes` at a time.
     pub fn new(disk: &'a dyn Disk, path: &'a str, (at, next): (u64, u64), end: u64, read_bytes: usize) -> Self {
-        Self { disk, path, at, end, next, read: Bytes::new(), read_bytes }
+        let topic = topic_of(path).map_or(0, topic_mark);
+        Self { disk, path, at, end, next, topic, read: Bytes::new(), read_bytes }
     }
 
     /// The next batch.
@@ -74,8 +78,10 @@ impl<'a> Scan<'a> {
         if batch.base_offset() != self.next {
             return Ok(self.broken(format!("expected offset {}, found {}", self.next, batch.base_offset())));
         }
-        if batch.header().leader_epoch != 0 {
-            return Ok(self.broken(format!("expected leader epoch 0, found {}", batch.header().leader_epoch)));
+        // An older version said nothing.
+        let topic = batch.header().leader_epoch;
+        if topic != self.topic && topic != 0 {
+            return Ok(self.broken(format!("expected a batch of topic {}, found one of topic {topic}", self.topic)));
         }
         let at = self.at;
         self.at += need as u64;

@@ -74,6 +74,11 @@ pub(crate) fn id_of(folder_name: &str) -> Option<u64> {
     folder_name.rsplit_once('-')?.1.parse().ok()
 }
 
+/// The number of the topic that the file `path` belongs to, if to one.
+pub(crate) fn topic_of(path: &str) -> Option<u64> {
+    id_of(path.strip_prefix(TOPICS)?.strip_prefix('/')?.split('/').next()?)
+}
+
 /// The folder of the segments of a topic.
 pub(crate) fn partition(name: &str, id: u64) -> String {
     format!("{}/{PARTITION}", folder(name, id))

@@ -8,6 +8,7 @@ mod bound;
 mod clock;
 mod expectation;
 mod explain;
+mod fingerprint;
 mod join;
 mod node;
 mod over;

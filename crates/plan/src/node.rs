@@ -215,16 +215,6 @@ impl Plan {
 }
 
 impl Plan {
-    /// Equal for plans whose operators keep the same state: what each node does and yields, whatever relations are
-    /// called.
-    pub fn fingerprint(&self) -> u64 {
-        let node = |n: &Node| format!("{} {:?} {:?}", describe(&n.operation), n.inputs, n.properties.schema);
-        let sinks = self.sinks.iter().map(|s| s.input.to_string());
-        thalweg_core::hash_bytes(self.nodes.iter().map(node).chain(sinks).collect::<Vec<_>>().join("\n").as_bytes())
-    }
-}
-
-impl Plan {
     /// The plan passes on all columns of its one source, as they are, to its one sink.
     pub fn passes_all(&self) -> bool {
         let ([_], [_]) = (&self.sources[..], &self.sinks[..]) else { return false };

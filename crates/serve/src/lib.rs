@@ -10,4 +10,5 @@ pub mod auth;
 pub mod backend;
 pub mod http;
 pub mod pg;
+pub mod smoke;
 pub mod tls;

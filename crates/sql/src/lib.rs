@@ -21,6 +21,7 @@ mod problem;
 mod scalar;
 mod series;
 pub mod server;
+pub mod smoke;
 mod spelling;
 mod statement;
 pub mod system;

@@ -1,4 +1,7 @@
-//! `DataDirectory`: one process at a time. It must not know what is kept in it.
+//! `DataDirectory`: one process at a time, and one format. It must not know what is kept in it.
+//!
+//! `FORMAT` is a note that names the format. It is made when all files are there that a directory always has: from then
+//! on one that is missing is damage. A directory without it is new, or of a version that made none.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -6,11 +9,19 @@ use std::path::{Path, PathBuf};
 use thalweg_core::{Error, Result};
 use thalweg_disk::{Disk, DiskErrorKind, LocalDisk, NewFile, durable_publish};
 
+use crate::note::{make_note, read_note};
+
+const FORMAT: &str = "FORMAT";
+/// What this version writes, and the only format that it reads.
+const WRITTEN: &str = "thalweg data directory, format 1";
+
 /// A data directory that this process alone uses.
 #[derive(Debug)]
 pub struct DataDirectory {
     path: PathBuf,
     disk: LocalDisk,
+    /// It has all that it always has.
+    is_made: bool,
     /// Held for as long as the process lives.
     _lock: File,
 }
@@ -19,25 +30,64 @@ impl DataDirectory {
     /// Opens `path`, making it if need be.
     ///
     /// # Errors
-    /// It cannot be made, or another process uses it.
+    /// It cannot be made, another process uses it, or it is of a format that this version does not know: then nothing
+    /// is written.
     pub fn open(path: &Path) -> Result<Self> {
         let disk = LocalDisk::open(path)?.private();
         let lock_path = path.join("LOCK");
         let lock = File::options().create(true).truncate(false).write(true).open(&lock_path);
         let lock = lock.map_err(|e| Error::io(&lock_path, e))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), disk, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(Error::invalid_with_hint(
-                format!("{} is used by another process", path.display()),
-                "Stop that server, or give this one a directory of its own with --data.",
-            )),
-            Err(TryLockError::Error(e)) => Err(Error::io(lock_path, e)),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::invalid_with_hint(
+                    format!("{} is used by another process", path.display()),
+                    "Stop that server, or give this one a directory of its own with --data.",
+                ));
+            }
+            Err(TryLockError::Error(e)) => return Err(Error::io(lock_path, e)),
         }
+        let format = read_note(&disk, FORMAT)?;
+        if let Some(format) = format.as_ref().filter(|format| *format != WRITTEN) {
+            let message = format!("{}: \"{format}\" is not known to this version", path.join(FORMAT).display());
+            return Err(Error::invalid_with_hint(message, "Start the version that wrote it, or a later one."));
+        }
+        Ok(Self { path: path.to_owned(), disk, is_made: format.is_some(), _lock: lock })
     }
 
     /// The path of `name` within.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// The files within.
+    pub fn disk(&self) -> &LocalDisk {
+        &self.disk
+    }
+
+    /// Sees that `name` is there, if the directory always has it.
+    ///
+    /// # Errors
+    /// It is missing.
+    pub fn expect(&self, name: &str) -> Result<()> {
+        if !self.is_made || self.disk.exists(name)? {
+            return Ok(());
+        }
+        let message = format!("{}: damaged at byte 0: the file is missing", self.file(name).display());
+        Err(Error::invalid_with_hint(message, "Put the file back from a copy of the data directory."))
+    }
+
+    /// All that the directory always has is there and durable, but for names in its root.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn made(&mut self) -> Result<()> {
+        if !self.is_made {
+            self.disk.sync_folder("")?;
+            make_note(&self.disk, FORMAT, WRITTEN)?;
+            self.is_made = true;
+        }
+        Ok(())
     }
 
     /// What the file `name` holds, which is made once, of what `make` gives: whole and durable before this returns, readable
@@ -73,6 +123,27 @@ mod tests {
         assert!(message.contains("another process") && message.contains("--data"), "{message}");
         drop(first);
         DataDirectory::open(folder.path()).expect("free again");
+    }
+
+    #[test]
+    fn what_is_missing_from_a_directory_that_was_made_is_damage() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut first = DataDirectory::open(folder.path()).expect("new");
+        first.expect("log").expect("it is still to be made");
+        first.made().expect("room");
+        drop(first);
+        let again = DataDirectory::open(folder.path()).expect("free");
+        let message = again.expect("log").expect_err("it is gone").to_string();
+        assert!(message.contains("log: damaged at byte 0: the file is missing"), "{message}");
+    }
+
+    #[test]
+    fn a_format_that_is_not_known_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let disk = LocalDisk::open(folder.path()).expect("a folder");
+        make_note(&disk, FORMAT, "thalweg data directory, format 2").expect("room");
+        let message = DataDirectory::open(folder.path()).expect_err("newer").to_string();
+        assert!(message.contains("format 2\" is not known") && message.contains("hint"), "{message}");
     }
 
     #[test]

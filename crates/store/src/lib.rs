@@ -1,4 +1,4 @@
-//! What survives a restart: append-only logs of checksummed records, checkpoints, and the lock on a data
+//! What survives a restart: append-only logs of checksummed records, checkpoints, notes, and the lock on a data
 //! directory.
 //!
 //! Owns files under the data directory and the order in which they are made durable. It must not know what a record
@@ -7,6 +7,9 @@
 pub mod checkpoint;
 mod directory;
 mod log;
+mod note;
+pub mod smoke;
 
 pub use directory::DataDirectory;
 pub use log::{Log, Replayed};
+pub use note::{make_note, read_note};

@@ -83,6 +83,17 @@ pub fn set_base_offset(batch: &mut [u8], offset: u64) {
     batch[..8].copy_from_slice(&offset.to_be_bytes());
 }
 
+/// Says of which topic a batch is; see [`topic_mark`].
+pub(crate) fn set_topic(batch: &mut [u8], topic: u64) {
+    batch[LENGTH_END..CRC_AT - 1].copy_from_slice(&topic_mark(topic).to_be_bytes());
+}
+
+/// What stands for the number of a topic in its batches, where a log of several brokers has its leader's epoch: whoever
+/// reads a segment sees that it is not another topic's.
+pub(crate) fn topic_mark(topic: u64) -> i32 {
+    i32::try_from(topic % (1 << 31)).expect("31 bits")
+}
+
 fn put_record(out: &mut Vec<u8>, record: &Record, timestamp_delta: i64, offset_delta: i64) -> Result<(), BatchError> {
     let sized = |bytes: Option<usize>| bytes.map_or(1, |n| size(n as i64) + n);
     let headers = record.headers.iter().map(|h| sized(Some(h.name.len())) + sized(h.value.as_ref().map(|v| v.len())));

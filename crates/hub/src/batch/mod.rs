@@ -5,7 +5,7 @@
 //! byte  field
 //!    0  base offset            i64   not covered by the checksum
 //!    8  length                 i32   of what follows; not covered
-//!   12  partition leader epoch i32   always 0 here; not covered
+//!   12  partition leader epoch i32   here the number of the topic; not covered
 //!   16  magic                  i8    2
 //!   17  crc                    u32   CRC-32C of all that follows
 //!   21  attributes             i16   bits 0-2 codec, 3 timestamp type, 4 transactional, 5 control
@@ -36,12 +36,13 @@ use crate::MAX_BATCH_BYTES;
 pub use compression::Compression;
 pub(crate) use decode::batch_bytes;
 pub use encode::{Encoding, Producer, encode, set_base_offset};
+pub(crate) use encode::{set_topic, topic_mark};
 
 /// Bytes before the records.
 pub const HEADER_BYTES: usize = 61;
 /// Bytes before those that the length counts.
 const LENGTH_END: usize = 12;
-const CRC_AT: usize = 17;
+pub(crate) const CRC_AT: usize = 17;
 /// Where the bytes begin that the checksum covers.
 const CRC_FROM: usize = 21;
 
@@ -107,7 +108,7 @@ pub struct BatchHeader {
     pub base_offset: u64,
     /// Bytes of the whole batch.
     pub bytes: usize,
-    /// The leader's epoch.
+    /// The leader's epoch; in a file of the hub, what stands for the topic.
     pub leader_epoch: i32,
     /// Bits of codec and kind.
     pub attributes: i16,

@@ -183,6 +183,23 @@ fn the_refusal_names_file_byte_and_checksums_and_changes_nothing() {
     assert_eq!(disk.read(&last).expect("there"), bytes);
 }
 
+#[test]
+fn segments_of_two_topics_are_not_taken_for_each_other() {
+    let disk = SimDisk::new();
+    let hub = open(&disk);
+    for topic in ["left", "right"] {
+        hub.create_topic(topic, TopicOptions::default()).expect("new");
+        hub.append(&[Append { topic, records: &[record(0, topic.to_owned())] }]).expect("taken");
+    }
+    hub.close().expect("closed");
+    let [left, right] = ["left-1", "right-2"].map(|f| format!("topics/{f}/0/00000000000000000000.log"));
+    let (of_left, of_right) = (disk.read(&left).expect("there"), disk.read(&right).expect("there"));
+    write(&disk, &left, &of_right);
+    write(&disk, &right, &of_left);
+    let message = Hub::open(Arc::new(disk)).expect_err("swapped").to_string();
+    assert!(message.contains("expected a batch of topic 1, found one of topic 2"), "{message}");
+}
+
 /// Another disk of the same content.
 fn copy(disk: &SimDisk) -> SimDisk {
     let mut paths = Vec::new();

@@ -13,7 +13,7 @@ mod door;
 mod failure;
 mod failures;
 mod gate;
-mod ingest;
+pub(crate) mod ingest;
 mod lanes;
 mod listener;
 mod media;

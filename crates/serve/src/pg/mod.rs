@@ -24,6 +24,7 @@ mod rows;
 mod scram;
 mod session;
 mod simple;
+pub(crate) mod smoke;
 mod startup;
 mod types;
 mod uuid;

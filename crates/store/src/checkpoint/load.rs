@@ -16,7 +16,7 @@ const AT_ONCE_BYTES: u64 = 256 << 10;
 const MAX_THREADS: usize = 8;
 
 /// A part, and where its tables belong: the job, and the place among its parts.
-struct Wanted<'a> {
+pub(super) struct Wanted<'a> {
     place: (u64, usize),
     part: &'a PartManifest,
     /// What is to be delivered is decoded when it is.
@@ -24,7 +24,7 @@ struct Wanted<'a> {
 }
 
 /// Parts of one file that are read together.
-type Span<'a> = Vec<Wanted<'a>>;
+pub(super) type Span<'a> = Vec<Wanted<'a>>;
 
 /// The tables of parts, by their places.
 type Tables = Vec<((u64, usize), Vec<SavedTable>)>;
@@ -64,7 +64,7 @@ pub(super) fn load(shelf: &dyn Shelf, manifest: &Manifest) -> Result<BTreeMap<u6
     Ok(jobs)
 }
 
-fn spans(manifest: &Manifest) -> Vec<Span<'_>> {
+pub(super) fn spans(manifest: &Manifest) -> Vec<Span<'_>> {
     let mut all: Vec<Wanted<'_>> = Vec::new();
     for (key, job) in &manifest.jobs {
         let wanted = |(at, part)| Wanted { place: (*key, at), part, is_outbox: Some(part.slot) == job.outbox };

@@ -22,6 +22,23 @@ pub struct Manifest {
     pub wall_clock: i64,
     /// By the number that names it for ever.
     pub jobs: BTreeMap<u64, JobManifest>,
+    /// Epochs that are of no history of this state: see [`Gap`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) gaps: Vec<Gap>,
+}
+
+/// What a start leaves out: epochs after the checkpoint that it went on from and before its own first one. What a target
+/// holds of them was delivered from a later checkpoint, which is not there any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Gap {
+    pub after: u64,
+    pub before: u64,
+}
+
+/// What every format says of itself.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
 }
 
 /// A job within a checkpoint.
@@ -80,7 +97,7 @@ impl PartManifest {
 
 impl Manifest {
     pub(super) fn new(epoch: u64, incarnation: u64, wall_clock: i64) -> Self {
-        Self { format: FORMAT, epoch, incarnation, wall_clock, jobs: BTreeMap::new() }
+        Self { format: FORMAT, epoch, incarnation, wall_clock, jobs: BTreeMap::new(), gaps: Vec::new() }
     }
 
     /// The name of the manifest of an epoch; names sort by epoch.
@@ -123,10 +140,17 @@ impl Manifest {
                 format!("damaged at byte 0 to {}: expected {}, found {}", line.len(), expected.trim(), found.trim());
             return Err(damaged(message));
         }
-        let manifest: Self = serde_json::from_slice(line).map_err(|e| damaged(e.to_string()))?;
-        if manifest.format != FORMAT {
-            let message = format!("format {} is not known to this version, which reads {FORMAT}", manifest.format);
+        // The format is looked at before anything that may be new in it.
+        let Format { format } = serde_json::from_slice(line).map_err(|e| damaged(e.to_string()))?;
+        if format != FORMAT {
+            let message = format!("format {format} is not known to this version, which reads {FORMAT}");
             return Err(Error::invalid_with_hint(format!("{name}: {message}"), "Start the version that wrote it."));
+        }
+        let manifest: Self = serde_json::from_slice(line).map_err(|e| damaged(e.to_string()))?;
+        // A copy of another one: old state under a new name.
+        let own = Self::name(manifest.epoch, manifest.incarnation);
+        if own != name {
+            return Err(damaged(format!("damaged at byte 0: it is {own}, under another name")));
         }
         Ok(manifest)
     }
@@ -138,13 +162,13 @@ impl Manifest {
 
     /// Bytes of state.
     pub fn bytes(&self) -> u64 {
-        self.jobs.values().map(JobManifest::bytes).sum()
+        self.jobs.values().map(JobManifest::bytes).fold(0, u64::saturating_add)
     }
 }
 
 impl JobManifest {
     /// Bytes of state.
     pub fn bytes(&self) -> u64 {
-        self.parts.iter().map(|part| part.length).sum()
+        self.parts.iter().map(|part| part.length).fold(0, u64::saturating_add)
     }
 }

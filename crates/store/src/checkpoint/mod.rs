@@ -9,6 +9,7 @@ mod bucket;
 mod load;
 mod manifest;
 mod shelf;
+pub(crate) mod smoke;
 mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ use thalweg_core::{Error, Result};
 pub use blob::SavedTable;
 pub use bucket::{BucketOptions, BucketShelf};
 use load::load;
+use manifest::Gap;
 pub use manifest::{JobManifest, Manifest, PartManifest, SourceManifest};
 pub use shelf::{DiskShelf, Shelf};
 pub use survey::{Surveyed, survey, verify};
@@ -100,6 +102,10 @@ pub struct Checkpoints {
     owed: Vec<Change>,
     /// Pieces of one operator's state on one worker before they are made into one.
     max_pieces: usize,
+    /// The highest epoch in the name of any manifest that was there, whole or not.
+    newest: u64,
+    /// Of this start and those before it, as far as they matter.
+    gaps: Vec<Gap>,
 }
 
 /// What was found at a start.
@@ -115,24 +121,29 @@ impl Checkpoints {
     /// Opens what is there and reads the newest checkpoint that is whole.
     ///
     /// # Errors
-    /// The shelf cannot be read; or there are checkpoints and none of them is whole: then nothing is changed.
+    /// The shelf cannot be read; one is of a format that is not known; or there are checkpoints and none of them is whole.
+    /// Then nothing is changed.
     pub fn open(shelf: Arc<dyn Shelf>) -> Result<(Self, Found)> {
         let mut names: Vec<String> = shelf.list()?.into_iter().filter(|n| Manifest::epoch_of(n).is_some()).collect();
         // A later start goes first: what an earlier one still put when it had lost the shelf does not count.
         names.sort_unstable_by_key(|name| Manifest::order_of(name));
         let mut found = Found::default();
-        let (mut last, mut kept, mut incarnation) = (None, Vec::new(), 0);
+        let (mut last, mut kept, mut incarnation) = (None::<Manifest>, Vec::new(), 0);
+        let newest = names.iter().filter_map(|name| Manifest::epoch_of(name)).max().unwrap_or(0);
         for name in names.iter().rev() {
+            // Also of one that is damaged: its number has been used.
+            incarnation = incarnation.max(Manifest::order_of(name).0);
             let read = shelf.read(name).and_then(|bytes| Manifest::decode(name, &bytes));
             let manifest = match read {
                 Ok(manifest) => manifest,
+                // Of a format that is not known: a newer version wrote it.
+                Err(error @ Error::Invalid { .. }) => return Err(error),
                 Err(error) if is_out_of_reach(&error) => return Err(error),
                 Err(error) => {
                     found.damaged.push(error);
                     continue;
                 }
             };
-            incarnation = incarnation.max(manifest.incarnation);
             if last.is_none() {
                 match load(shelf.as_ref(), &manifest) {
                     Ok(jobs) => {
@@ -155,12 +166,14 @@ impl Checkpoints {
             return Err(Error::invalid_with_hint(message, hint));
         }
         kept.reverse();
-        let incarnation = match shelf.first_incarnation().max(incarnation + 1) {
-            _ if is_planted(Defect::IncarnationAgain) => incarnation + 1,
+        let incarnation = match shelf.first_incarnation().max(incarnation.saturating_add(1)) {
+            _ if is_planted(Defect::IncarnationAgain) => incarnation.saturating_add(1),
             incarnation => incarnation,
         };
+        let gaps = last.as_ref().map_or(Vec::new(), |last| last.gaps.clone());
         let (delivered, owed) = (BTreeMap::new(), Vec::new());
-        let checkpoints = Self { shelf, incarnation, last, kept, delivered, owed, max_pieces: MAX_PIECES };
+        let max_pieces = MAX_PIECES;
+        let checkpoints = Self { shelf, incarnation, last, kept, delivered, owed, max_pieces, newest, gaps };
         // Of manifests that are damaged nothing may be left that a later fault would bring back.
         for name in names.iter().filter(|n| !checkpoints.kept.iter().any(|m| name_of(m) == **n)) {
             checkpoints.shelf.remove(name)?;
@@ -179,6 +192,24 @@ impl Checkpoints {
     /// The last checkpoint.
     pub fn last(&self) -> Option<&Manifest> {
         self.last.as_ref()
+    }
+
+    /// Goes on from the last checkpoint; `now` is higher than any epoch of a life before. The first epoch of this one.
+    pub fn begin(&mut self, now: u64) -> u64 {
+        let after = self.last.as_ref().map_or(0, |last| last.epoch);
+        if is_planted(Defect::EpochAgain) {
+            return after;
+        }
+        let before = now.max(after.saturating_add(1)).max(self.newest.saturating_add(1));
+        if before > after + 1 {
+            self.gaps.push(Gap { after, before });
+        }
+        before
+    }
+
+    /// What a target holds up to `epoch` was delivered from a checkpoint that this history does not have.
+    pub fn is_of_another_history(&self, epoch: u64) -> bool {
+        self.gaps.iter().any(|gap| gap.after < epoch && epoch < gap.before)
     }
 
     /// The number of this start.
@@ -231,6 +262,7 @@ impl Checkpoints {
         for (key, job) in before {
             manifest.jobs.entry(*key).or_insert_with(|| job.clone());
         }
+        manifest.gaps = self.gaps_that_matter(&manifest);
         let written = bytes.len() as u64;
         thalweg_core::failpoint!("checkpoint.encoded");
         self.publish(manifest, file, bytes)?;
@@ -252,6 +284,13 @@ impl Checkpoints {
         let is_due = |part: &PartManifest| part.epoch() > delivered && !is_planted(Defect::OutboxDropped);
         parts.retain(|part| Some(part.slot) != before.outbox || is_due(part));
         Some((parts, 0))
+    }
+
+    /// Where the target of some outbox may still be.
+    fn gaps_that_matter(&self, manifest: &Manifest) -> Vec<Gap> {
+        let outboxes = manifest.jobs.values().filter(|job| job.outbox.is_some());
+        let least = outboxes.map(|job| job.delivered).min().unwrap_or(u64::MAX);
+        self.gaps.iter().copied().filter(|gap| gap.before > least).collect()
     }
 
     /// The target of a job's outbox holds everything up to the checkpoint `epoch`: it is kept no longer.

@@ -189,6 +189,69 @@ fn damage_is_reported_and_the_checkpoint_before_is_used() {
     damage_on(600, &|| shelf(&disk), &|| shelf(&SimDisk::new()));
 }
 
+#[test]
+fn an_old_manifest_under_a_new_name_is_refused_and_a_newer_format_changes_nothing() {
+    let disk = SimDisk::new();
+    let mut history = History::on_disk(3, &disk);
+    (0..9).for_each(|_| history.step());
+    let oldest = history.checkpoints.oldest().cloned().expect("some");
+    let newest = history.checkpoints.last().cloned().expect("some");
+    assert!(oldest.epoch < newest.epoch);
+    let own = shelf(&disk);
+    let bytes = own.read(&name_of(&oldest)).expect("readable");
+    for (epoch, incarnation) in [(newest.epoch + 1, newest.incarnation), (newest.epoch, newest.incarnation + 1)] {
+        let name = Manifest::name(epoch, incarnation);
+        own.publish(&[], (&name, &bytes)).expect("room");
+        let (again, found) = Checkpoints::open(Arc::clone(&own)).expect("the newest is whole");
+        assert_eq!(again.last(), Some(&newest), "old state under a new name");
+        assert!(found.damaged[0].to_string().contains("under another name"), "{}", found.damaged[0]);
+        assert!(again.incarnation() > incarnation, "a number that was used is not used again");
+    }
+
+    let text = String::from_utf8(newest.encode().expect("encoded")).expect("text");
+    let line = text.lines().next().expect("a line").replace("\"format\":1", "\"format\":2") + "\n";
+    let bytes = format!("{line}crc32c {:08x}\n", crc32c::crc32c(line.as_bytes()));
+    own.publish(&[], (&Manifest::name(newest.epoch + 1, newest.incarnation), bytes.as_bytes())).expect("room");
+    let names = own.list().expect("a list");
+    let message = Checkpoints::open(Arc::clone(&own)).expect_err("a newer version wrote it").to_string();
+    assert!(message.contains("format 2 is not known"), "{message}");
+    assert_eq!(own.list().expect("a list"), names, "nothing was removed");
+}
+
+#[test]
+fn what_a_lost_checkpoint_had_delivered_is_never_taken_for_ours() {
+    let disk = SimDisk::new();
+    let own = || shelf(&disk);
+    let job = |whole| {
+        let parts = BTreeMap::from([((0, 3), vec![table(&[(1, 1)], &[])])]);
+        JobChange { whole, outbox: Some(3), parts, ..JobChange::default() }
+    };
+    let write = |checkpoints: &mut Checkpoints, epoch, whole| {
+        let jobs = BTreeMap::from([(1, job(whole))]);
+        checkpoints.write(Change { epoch, workers: 1, jobs, ..Change::default() }).expect("written");
+    };
+    let (mut first, _) = Checkpoints::open(own()).expect("empty");
+    assert_eq!(first.begin(100), 100);
+    write(&mut first, 110, true);
+    write(&mut first, 120, false);
+    drop(first);
+    // The newest is gone without a trace; the target holds what it had.
+    own().remove(&Manifest::name(120, 1)).expect("there");
+    let (mut second, _) = Checkpoints::open(own()).expect("the one before");
+    assert_eq!(second.begin(200), 200);
+    assert!(second.is_of_another_history(120) && !second.is_of_another_history(110));
+    write(&mut second, 205, false);
+    drop(second);
+    let (mut third, _) = Checkpoints::open(own()).expect("whole");
+    // A clock that goes back.
+    assert_eq!(third.begin(50), 206);
+    assert!(third.is_of_another_history(120) && !third.is_of_another_history(205));
+    // What has been delivered beyond it makes it forgotten.
+    third.delivered(1, 205);
+    write(&mut third, 210, false);
+    assert!(third.last().is_some_and(|last| last.gaps.is_empty()));
+}
+
 /// `empty` opens an empty one.
 pub(super) fn damage_on(rounds: usize, open: &dyn Fn() -> Arc<dyn Shelf>, empty: &dyn Fn() -> Arc<dyn Shelf>) {
     let mut history = History::new(1, open(), Box::new(|| 0));

@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use thalweg_core::{Error, SqlError, SqlState};
-use thalweg_runtime::live::{Job, JobState};
+use thalweg_runtime::live::{Job, JobInput, JobState};
 use thalweg_serve::backend::{CancelToken, Login, Surface};
 use thalweg_sql::server::{
     AlterAction, Index, Kind, Object, ObjectClass, ObjectName, Objects, Oid, PUBLIC, Privilege, QUARANTINE, Schema,
@@ -37,9 +37,24 @@ struct Record {
     /// when they cannot be found again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     columns: Option<String>,
+    /// Instead of a statement: what cannot be computed again is held by every checkpoint from one on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held: Option<Held>,
+}
+
+/// See [`Record::held`].
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Held {
+    oid: u32,
+    epoch: u64,
 }
 
 impl Record {
+    /// A statement of the superuser.
+    fn of_root(sql: String) -> Self {
+        Self { user: "root".to_owned(), path: vec![PUBLIC.to_owned()], sql, columns: None, held: None }
+    }
+
     fn known_columns(&self) -> Result<Option<SchemaRef>, SqlError> {
         let Some(text) = &self.columns else { return Ok(None) };
         let bytes = STANDARD.decode(text).map_err(|e| Error::Data(e.to_string()))?;
@@ -67,7 +82,8 @@ pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<
         thalweg_core::failpoint!("ddl.applied");
         let sql = made.logged.clone().unwrap_or_else(|| statement.text.to_string());
         let columns = made.found_columns.as_ref().map(column_text).transpose();
-        let record = |columns| Record { user: session.login.user.clone(), path: session.path(), sql, columns };
+        let record =
+            |columns| Record { user: session.login.user.clone(), path: session.path(), sql, columns, held: None };
         if let Err(error) = columns.and_then(|columns| written(log, &record(columns))) {
             // It has not happened: what was started for it stops.
             made.started.iter().for_each(|oid| stop(&server, *oid));
@@ -87,7 +103,7 @@ pub(crate) async fn run(session: &mut Session, statement: &Statement) -> Result<
 /// Writes a statement to the catalog's log; it is durable when this returns.
 fn written(log: &mut Log, record: &Record) -> Result<(), SqlError> {
     let text = serde_json::to_vec(record).map_err(|e| Error::Internal(e.to_string()))?;
-    Ok(log.append(&text).and_then(|()| log.sync())?)
+    Ok(log.write(&text)?)
 }
 
 /// The catalog is as the statement says, and what it dropped ends.
@@ -165,8 +181,33 @@ async fn await_made(session: &mut Session, oid: Oid) -> Result<(), SqlError> {
             other?;
             thalweg_core::failpoint!("ddl.caught_up");
             // Whoever is told that it is there finds it so after any crash, with just what it has seen.
-            server.checkpointed().await
+            server.checkpointed().await?;
+            note_held(&server, oid, &running.job).await
         }
+    }
+}
+
+/// Writes down that checkpoints hold `job` now, if it reads what passes once: an older checkpoint is no way back for it.
+async fn note_held(server: &Server, oid: Oid, job: &Job) -> Result<(), SqlError> {
+    let passes = |input: &JobInput| matches!(input, JobInput::Relation(relation) if !relation.kept);
+    let Some(keeper) = server.keeper.as_ref().filter(|_| job.spec.inputs.iter().any(passes)) else { return Ok(()) };
+    let held = Held { oid: oid.0, epoch: keeper.kept().borrow().last.epoch };
+    let mut log = server.catalog.lock().await;
+    log.as_mut().map_or(Ok(()), |log| written(log, &Record { held: Some(held), ..Record::of_root(String::new()) }))
+}
+
+impl Held {
+    /// Sees that the checkpoint which is used holds it, unless it is gone.
+    fn check(self, server: &Server) -> Result<(), SqlError> {
+        let used = server.keeper.as_ref().map_or(0, |keeper| keeper.kept().borrow().last.epoch);
+        let Some(running) = server.running(Oid(self.oid)).filter(|_| used < self.epoch) else { return Ok(()) };
+        let why = server.keeper.as_ref().and_then(|keeper| keeper.damaged()).unwrap_or("a manifest is missing");
+        let message = format!(
+            "checkpoints: {why}; the newest that is whole is of epoch {used}, and {} is held from epoch {} on: what it \
+             was made of has passed",
+            running.job.spec.name, self.epoch
+        );
+        Err(Error::invalid_with_hint(message, "Put the folder of checkpoints back from a copy.").into())
     }
 }
 
@@ -203,8 +244,7 @@ pub(crate) async fn take_back(server: &Arc<Server>, oid: Oid) {
     made.doomed.iter().for_each(|oid| drop(objects.remove(*oid)));
     if let Some(log) = log.as_mut() {
         let sql = format!("DROP {} IF EXISTS {} CASCADE", object.class(), object.full_name());
-        let record = Record { user: "root".to_owned(), path: vec![PUBLIC.to_owned()], sql, columns: None };
-        if let Err(error) = written(log, &record) {
+        if let Err(error) = written(log, &Record::of_root(sql)) {
             tracing::error!(%error, "the catalog's log could not be written");
         }
     }
@@ -224,9 +264,14 @@ pub(crate) async fn wait(server: &Server) {
 
 /// Runs the statements of the catalog's log.
 pub(super) async fn replay(server: &Arc<Server>, records: Vec<Vec<u8>>) -> Result<(), SqlError> {
+    let mut held: Vec<Held> = Vec::new();
     for record in records {
         let damaged = |what: String| SqlError::from(Error::invalid(format!("catalog.log: {what}")));
         let record: Record = serde_json::from_slice(&record).map_err(|e| damaged(e.to_string()))?;
+        if let Some(one) = record.held {
+            held.push(one);
+            continue;
+        }
         let known_columns = record.known_columns()?;
         let login = Login {
             user: record.user,
@@ -248,7 +293,7 @@ pub(super) async fn replay(server: &Arc<Server>, records: Vec<Vec<u8>>) -> Resul
             }
         }
     }
-    Ok(())
+    held.iter().try_for_each(|held| held.check(server))
 }
 
 /// The catalog as the statement says. What it makes runs already, what it drops still does. Called under the catalog's

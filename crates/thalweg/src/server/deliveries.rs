@@ -173,7 +173,7 @@ impl Courier {
         thalweg_core::failpoint!("delivery.opened");
         let delivered = held.map_or(0, |epoch| epoch.0);
         let last = self.keeper.kept().borrow().last.epoch;
-        if delivered > last {
+        if delivered > last || self.keeper.is_of_another_history(delivered) {
             let message = format!(
                 "SINK_AHEAD_OF_CHECKPOINT: the target holds epoch {delivered}, the last checkpoint is of epoch {last}"
             );

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Wea
 
 use arc_swap::ArcSwapOption;
 use arrow::array::{ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatch, StringViewArray};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Int64Type, SchemaRef};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
@@ -257,6 +257,11 @@ pub(super) fn put_back(queue: &Arc<PushQueue>, batch: &Batch) -> Result<Pushed, 
                 rows = read;
             }
         }
+    }
+    let types = |schema: SchemaRef| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+    if types(rows.schema()) != types(queue.schema()) {
+        let message = format!("the hub holds rows of other columns up to offset {} of a relation", batch.end_offset());
+        return Err(Error::Data(message).into());
     }
     Ok(Pushed::new(Arc::clone(queue), rows, dead, Some(batch.end_offset())))
 }

@@ -112,14 +112,17 @@ fn durable(
     delivers: bool,
 ) -> Result<Option<Durable>, SqlError> {
     let Some((oid, keeper)) = oid.zip(works.keeper) else { return Ok(None) };
-    // What reads from a job that begins anew gets all of it again, so it must begin anew as well.
     let inputs = sources.iter().filter_map(|source| match source {
         JobSource::Object(oid) => works.running(*oid),
         JobSource::Connector | JobSource::Queue => None,
     });
-    let whole = inputs.into_iter().all(|input| input.job.spec.durable.as_ref().is_some_and(|d| d.restored.is_some()));
-    // What was delivered cannot be taken back.
-    let can_begin_anew = !delivers && sources.iter().all(|source| matches!(source, JobSource::Object(_)));
+    let inputs: Vec<_> = inputs.collect();
+    // What reads from a job that begins anew gets all of it again, so it must begin anew as well.
+    let whole = inputs.iter().all(|input| input.job.spec.durable.as_ref().is_some_and(|d| d.restored.is_some()));
+    // What was delivered cannot be taken back, and what has passed does not pass again.
+    let passes = inputs.iter().flat_map(|input| input.relations.first()).any(|relation| !relation.kept);
+    let is_computed = sources.iter().all(|source| matches!(source, JobSource::Object(_)));
+    let can_begin_anew = !delivers && !passes && is_computed;
     keeper.restored(oid, plan, whole, can_begin_anew).map(Some)
 }
 

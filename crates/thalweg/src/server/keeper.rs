@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use thalweg_core::planted::{Defect, is_planted};
@@ -54,8 +54,12 @@ pub(crate) struct Keeper {
     /// The last ones of this start, oldest first; [`RECENT`] at most.
     recent: Mutex<VecDeque<system::Checkpoint>>,
     incarnation: u64,
-    /// For threads that wait.
-    runtime: tokio::runtime::Handle,
+    /// Why it did not go on from the newest checkpoint, if so.
+    damaged: Option<String>,
+    /// Held while a checkpoint is taken to the store and what follows from it is done; set when no more are.
+    has_ended: Mutex<bool>,
+    /// For threads that wait for the next checkpoint.
+    written: (Mutex<()>, Condvar),
 }
 
 impl Keeper {
@@ -69,7 +73,9 @@ impl Keeper {
         kept.last.total_bytes = checkpoints.last().map_or(0, Manifest::bytes);
         Self {
             incarnation: checkpoints.incarnation(),
-            runtime: tokio::runtime::Handle::current(),
+            damaged: found.damaged.first().map(ToString::to_string),
+            has_ended: Mutex::default(),
+            written: Default::default(),
             checkpoints: Mutex::new(checkpoints),
             restored: Mutex::new(found.jobs),
             kept: watch::Sender::new(kept),
@@ -117,6 +123,21 @@ impl Keeper {
         self.incarnation
     }
 
+    /// Goes on from the last checkpoint, at the time `now`: see [`Checkpoints::begin`].
+    pub fn begin(&self, now: i64) -> Epoch {
+        Epoch(self.lock().begin(now.unsigned_abs()))
+    }
+
+    /// Why this start did not go on from the newest checkpoint, if so.
+    pub fn damaged(&self) -> Option<&str> {
+        self.damaged.as_deref()
+    }
+
+    /// A target that holds everything up to `epoch` has it from a checkpoint that is not there any more.
+    pub fn is_of_another_history(&self, epoch: u64) -> bool {
+        self.lock().is_of_another_history(epoch)
+    }
+
     /// The target of a sink holds everything up to a checkpoint.
     pub fn delivered(&self, oid: Oid, epoch: u64) {
         self.lock().delivered(u64::from(oid.0), epoch);
@@ -148,8 +169,9 @@ impl Keeper {
 
     /// Waits for the next checkpoint, on a thread of its own, for `patience` at most.
     pub fn wait(&self, patience: std::time::Duration) {
-        let mut kept = self.kept.subscribe();
-        let _ = self.runtime.block_on(async { tokio::time::timeout(patience, kept.changed()).await });
+        // Not on the runtime of whoever has opened the server: that may end before this thread.
+        let (turn, written) = &self.written;
+        drop(written.wait_timeout(turn.lock().unwrap_or_else(PoisonError::into_inner), patience));
     }
 
     /// Nothing of what was found will be asked for any more.
@@ -157,15 +179,18 @@ impl Keeper {
         self.restored.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The epoch with which a start begins.
-    pub fn first_epoch(&self) -> Epoch {
-        let last = Epoch(self.kept.borrow().last.epoch);
-        if is_planted(Defect::EpochAgain) { last } else { last.next() }
+    /// Waits until what is under way is done. From then on nothing is written: another server may open the directory.
+    pub fn end(&self) {
+        *self.has_ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
     }
 
     /// Runs until the engine gives no more checkpoints.
     fn run(&self, checkpoints: &Receiver<Checkpoint>, server: &Weak<Server>) {
         while let Ok(checkpoint) = checkpoints.recv() {
+            let has_ended = self.has_ended.lock().unwrap_or_else(PoisonError::into_inner);
+            if *has_ended {
+                return;
+            }
             thalweg_core::failpoint!("keeper.received");
             let Some(change) = server.upgrade().map(|server| Self::change(checkpoint, server.works())) else { return };
             let Some(outcome) = self.insist(self.write(change), server) else { return };
@@ -256,6 +281,7 @@ impl Keeper {
             kept.count += 1;
             kept.error = None;
         });
+        self.written.1.notify_all();
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if recent.len() == RECENT {
             recent.pop_front();

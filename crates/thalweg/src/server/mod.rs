@@ -66,6 +66,11 @@ use replay::Step;
 pub(crate) use session::Session;
 use works::Works;
 
+/// The catalog's log, in a data directory.
+const CATALOG: &str = "catalog.log";
+/// What a data directory always has.
+const ALWAYS: [&str; 3] = [CATALOG, seal::KEY, seal::CLUSTER];
+
 /// Settings of a server.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
@@ -163,21 +168,24 @@ impl Server {
     /// # Errors
     /// The data directory is in use, damaged or cannot be read; the engine cannot start.
     pub async fn open(config: ServerConfig) -> Result<Arc<Self>, SqlError> {
-        let data = config.data.as_deref().map(DataDirectory::open).transpose()?;
+        let mut data = config.data.as_deref().map(DataDirectory::open).transpose()?;
         let (log, replayed) = match &data {
             Some(data) => {
-                let (log, replayed) = Log::open(&data.file("catalog.log"))?;
+                ALWAYS.iter().try_for_each(|name| data.expect(name))?;
+                let (log, replayed) = Log::open(data.disk(), CATALOG)?;
                 (Some(log), replayed.records)
             }
             None => (None, Vec::new()),
         };
+        let cluster = seal::cluster_name(data.as_ref(), replayed.is_empty())?;
+        let seal = seal::Seal::open(data.as_ref())?;
+        data.as_mut().map_or(Ok(()), DataDirectory::made)?;
         let audit = config.audit_log.clone().or_else(|| data.as_ref().map(|d| d.file("audit.log")));
         let audit = AuditLog::open(audit.as_deref())?;
         let progress = Arc::new(watch::Sender::new(Epoch(0)));
         let moved = Arc::clone(&progress);
         // A job's change of state is news as well, though the epoch is the same.
         let observer = Box::new(move |epoch| moved.send_modify(|at| *at = epoch));
-        let cluster = seal::cluster_name(data.as_ref(), replayed.is_empty())?;
         let state_store = config.state_store.as_ref();
         let (hub, keeper) = data.as_ref().map(|data| durable(data, state_store, &cluster)).transpose()?.unzip();
         let line = Line::new();
@@ -187,7 +195,7 @@ impl Server {
         let mut run = config.run.clone();
         if let Some(keeper) = &keeper {
             run.checkpoint_interval = Some(config.checkpoint_interval);
-            run.first_epoch = keeper.first_epoch();
+            run.first_epoch = keeper.begin(Clock::System.now());
         }
         let engine = Arc::new(Engine::held(run, observer, taken)?);
         let server = Arc::new(Self {
@@ -204,7 +212,7 @@ impl Server {
             running: RwLock::default(),
             indexes: indexes::Indexes::default(),
             catalog: Mutex::new(None),
-            seal: seal::Seal::open(data.as_ref())?,
+            seal,
             data: ArcSwapOption::from_pointee(data),
             progress,
             started: Instant::now(),
@@ -370,6 +378,9 @@ impl Server {
         let ended = tokio::task::spawn_blocking(move || {
             thalweg_core::failpoint!("stop.checkpointed");
             server.engine.stop();
+            if let Some(keeper) = &server.keeper {
+                keeper.end();
+            }
             thalweg_core::failpoint!("stop.ended");
             server.intake.close();
             thalweg_core::failpoint!("stop.closed");

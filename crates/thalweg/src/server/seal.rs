@@ -9,13 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use thalweg_core::{Error, Result, Secret, SqlError};
-use thalweg_store::DataDirectory;
+use thalweg_store::{DataDirectory, make_note, read_note};
 
 /// What a ciphertext is good for: nothing but a secret of this catalog.
 const PURPOSE: &[u8] = b"thalweg secret 1";
 /// Files of the data directory.
-const KEY: &str = "secrets.key";
-const CLUSTER: &str = "cluster";
+pub(super) const KEY: &str = "secrets.key";
+pub(super) const CLUSTER: &str = "cluster";
 
 /// Seals and opens secrets.
 pub(crate) struct Seal {
@@ -98,14 +98,21 @@ fn damaged(data: Option<&DataDirectory>, file: &str, digits: usize) -> Error {
 /// The name that a data directory has for ever, made when it is first asked for: 16 hexadecimal digits.
 ///
 /// # Errors
-/// The file cannot be read or made, or is missing in a directory that is not new.
+/// The file cannot be read or made, is damaged, or is missing in a directory that is not new.
 pub(super) fn cluster_name(data: Option<&DataDirectory>, is_new: bool) -> Result<String> {
-    // Under another name all would be delivered a second time.
-    let make = || if is_new { random_digits::<8>() } else { Err(damaged(data, CLUSTER, 16)) };
-    let name = kept(data, CLUSTER, make)?;
-    let name = String::from_utf8(name).ok().map(|name| name.trim().to_owned());
-    let name = name.filter(|name| name.len() == 16 && name.bytes().all(|b| b.is_ascii_hexdigit()));
-    name.ok_or_else(|| damaged(data, CLUSTER, 16))
+    let name = || random_digits::<8>().map(|digits| String::from_utf8_lossy(&digits).into_owned());
+    let Some(data) = data else { return name() };
+    // An older version wrote the digits alone.
+    let old = std::fs::read_to_string(data.file(CLUSTER)).ok();
+    if let Some(old) = old.filter(|old| old.len() == 16 && old.bytes().all(|b| b.is_ascii_hexdigit())) {
+        return Ok(old);
+    }
+    match read_note(data.disk(), CLUSTER)? {
+        Some(name) => Ok(name),
+        None if is_new => name().and_then(|name| make_note(data.disk(), CLUSTER, &name).map(|()| name)),
+        // Under another name all would be delivered a second time.
+        None => Err(damaged(Some(data), CLUSTER, 16)),
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod columnar;
 mod delimited;
 mod harvest;
 mod json;
+pub(crate) mod smoke;
 mod text;
 
 use std::sync::Arc;

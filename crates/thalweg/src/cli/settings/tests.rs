@@ -151,3 +151,32 @@ fn nothing_wrong_is_taken() {
         assert!(problems[0].starts_with("thalweg.toml:1: "), "{problems:?}");
     }
 }
+
+#[test]
+fn hostile_files_are_read_or_refused_with_their_lines() {
+    let text = example().into_bytes();
+    let pieces = b"\"'[]{}=#.,\n\\e_-0";
+    for seed in 0..300 {
+        let mut rng = thalweg_disk::Rng::new(seed);
+        let mut bytes = text.clone();
+        for _ in 0..=rng.below(8) {
+            let at = rng.below(bytes.len());
+            match rng.below(4) {
+                0 => bytes[at] = pieces[rng.below(pieces.len())],
+                1 => bytes[at] ^= 1 << rng.below(8),
+                2 => drop(bytes.drain(at..(at + rng.below(60)).min(bytes.len() - 1).max(at))),
+                _ => bytes.truncate(at.max(1)),
+            }
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let lines = text.lines().count() + 1;
+        if let Err(problems) = file::parse(Path::new("f.toml"), &text) {
+            let place = |p: &String| p.strip_prefix("f.toml:")?.split(':').next()?.parse::<usize>().ok();
+            assert!(!problems.is_empty(), "seed {seed}");
+            assert!(
+                problems.iter().filter_map(place).all(|line| (1..=lines).contains(&line)),
+                "seed {seed}: {problems:?}"
+            );
+        }
+    }
+}

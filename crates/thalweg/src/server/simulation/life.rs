@@ -82,14 +82,15 @@ impl Life {
         }
         let keeper = Arc::new(Keeper::new(checkpoints.with_max_pieces(setup.max_pieces), found));
         let turnstile = Arc::new(Turnstile::new(setup.workers));
+        let clock = Clock::Driven(Arc::clone(clock));
         let run = RunConfig {
             workers: setup.workers,
             epochs: EpochLimits { rows: setup.epoch_rows, interval: setup.epoch_interval, ..EpochLimits::default() },
-            clock: Clock::Driven(Arc::clone(clock)),
+            clock: clock.clone(),
             batch_rows: setup.batch_rows,
             memory_limit_bytes: usize::MAX,
             checkpoint_interval: Some(setup.checkpoint_interval),
-            first_epoch: keeper.first_epoch(),
+            first_epoch: keeper.begin(clock.now()),
             stepper: Some(turnstile.clone()),
             ..RunConfig::default()
         };

@@ -1,0 +1,4 @@
+//! Messages of the PostgreSQL protocol: `fuzz/run.sh 60 messages`. It must not know what is promised.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| thalweg_serve::smoke::messages(bytes));
