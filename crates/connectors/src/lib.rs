@@ -7,6 +7,8 @@
 mod blackhole;
 #[cfg(any(feature = "kafka", feature = "postgres"))]
 mod block;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod changes;
 mod datagen;
 mod file;
 #[cfg(feature = "kafka")]
@@ -16,10 +18,12 @@ pub mod memory;
 pub mod nexmark;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 mod registry;
 mod rows;
 mod stdout;
-#[cfg(any(feature = "kafka", feature = "postgres"))]
+#[cfg(any(feature = "kafka", feature = "postgres", feature = "redis"))]
 mod target_key;
 
 pub use registry::{

@@ -9,6 +9,8 @@ use thalweg_core::{EpochSink, Error, Options, Result, Sink, Source};
 use crate::kafka;
 #[cfg(feature = "postgres")]
 use crate::postgres;
+#[cfg(feature = "redis")]
+use crate::redis;
 use crate::{blackhole, datagen, file, lake, nexmark, stdout};
 
 /// A source to be made.
@@ -149,6 +151,8 @@ static CONNECTORS: &[Connector] = &[
     Connector { source: Some((nexmark::source, nexmark::infer)), ..Connector::named("nexmark") },
     #[cfg(feature = "postgres")]
     Connector { epoch_sink: Some(postgres::epoch_sink), ..Connector::named("postgres") },
+    #[cfg(feature = "redis")]
+    Connector { epoch_sink: Some(redis::epoch_sink), ..Connector::named("redis") },
     Connector { sink: Some((stdout::sink, stdout::layout)), ..Connector::named("stdout") },
 ];
 

@@ -1,6 +1,7 @@
 //! `Source`, `Split`, `SplitReader`: how rows enter. Readers are pulled by a worker and never start threads of
 //! their own unless the client library does. They must not know epochs, watermarks' meaning or SQL.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::RecordBatch;
@@ -11,6 +12,11 @@ use crate::{Result, Watermark};
 /// Where a split's reader stands: its meaning belongs to the source (a byte, a row, a Kafka offset).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Offset(pub u64);
+
+impl Offset {
+    /// Behind the last row of a split of which nothing more will come.
+    pub const END: Self = Self(u64::MAX);
+}
 
 /// A part of a source that one reader reads in order: a Parquet row group, a byte range of a file, a partition.
 #[derive(Clone, Debug)]
@@ -41,6 +47,25 @@ pub trait Source: Send + Sync {
 
     /// Every split ends by itself.
     fn bounded(&self) -> bool;
+
+    /// Called before anything else after a restart: how far its splits were read before.
+    ///
+    /// # Errors
+    /// What was read is no longer what is there.
+    fn resume(&self, _offsets: &BTreeMap<Arc<str>, Offset>) -> Result<()> {
+        Ok(())
+    }
+
+    /// How many of its splits a worker reads side by side.
+    fn side_by_side(&self) -> usize {
+        if self.bounded() { 1 } else { usize::MAX }
+    }
+
+    /// A split that was read to its end and that it no longer names will never be named again: how far it was read need
+    /// not be known any more.
+    fn forgets(&self) -> bool {
+        false
+    }
 
     /// It knows itself what belongs to the open epoch: at the end of each it is read until it has no more.
     fn ends_with_epochs(&self) -> bool {

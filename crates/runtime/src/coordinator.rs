@@ -19,6 +19,8 @@ pub(crate) struct SourceReport {
     pub watermark: Watermark,
     /// Where its readers stand, for splits read in this epoch.
     pub offsets: Vec<(Arc<str>, Offset)>,
+    /// Splits of which nobody needs to know any more where their readers stood.
+    pub forgotten: Vec<Arc<str>>,
     /// It reads no split of this source.
     pub ended: bool,
 }

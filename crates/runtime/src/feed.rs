@@ -31,7 +31,7 @@ pub(crate) enum Fed {
     Finished,
 }
 
-/// A source on one worker. Of a bounded source one split is read at a time; an unbounded one's are read in turn.
+/// A source on one worker. As many splits are read in turn as the source wants: of a bounded one a single one.
 pub(crate) struct FeedSource {
     spec: SourceSpec,
     source: Arc<dyn Source>,
@@ -41,6 +41,7 @@ pub(crate) struct FeedSource {
     index: usize,
     partitions: VecDeque<Partition>,
     finished: Vec<(Arc<str>, Offset)>,
+    forgotten: Vec<Arc<str>>,
     ended: bool,
     floor: Watermark,
 }
@@ -56,37 +57,41 @@ impl FeedSource {
         index: usize,
         floor: Watermark,
     ) -> Self {
-        let (partitions, finished, ended) = (VecDeque::new(), Vec::new(), false);
-        Self { spec, source, queue, rows, dead, index, partitions, finished, ended, floor }
+        let (partitions, finished, forgotten, ended) = (VecDeque::new(), Vec::new(), Vec::new(), false);
+        Self { spec, source, queue, rows, dead, index, partitions, finished, forgotten, ended, floor }
     }
 
     /// Reads from the current splits, or begins the next one.
     fn read(&mut self, max_rows: usize) -> Result<Read> {
         let bounded = self.source.bounded();
         if !bounded {
-            self.queue.discover(self.source.as_ref())?;
+            self.forgotten.extend(self.queue.discover(self.source.as_ref())?);
         }
-        while !bounded || self.partitions.is_empty() {
-            let Some((split, from)) = self.queue.take() else { break };
-            let reader = self.source.open(&split, from)?;
-            let delay = self.spec.watermark.map_or(0, |w| w.delay);
-            self.partitions.push_back(Partition::new(split, reader, delay));
-        }
-        for _ in 0..self.partitions.len() {
-            let Some(mut partition) = self.partitions.pop_front() else { break };
-            match partition.read(max_rows, &self.spec, self.floor)? {
-                Read::End => {
-                    self.finished.extend(partition.moved_to());
-                    if bounded {
-                        return self.read(max_rows);
+        'splits: loop {
+            while self.partitions.len() < self.source.side_by_side() {
+                let Some((split, from)) = self.queue.take() else { break };
+                let reader = self.source.open(&split, from)?;
+                let delay = self.spec.watermark.map_or(0, |w| w.delay);
+                self.partitions.push_back(Partition::new(split, reader, delay));
+            }
+            for _ in 0..self.partitions.len() {
+                let Some(mut partition) = self.partitions.pop_front() else { break };
+                match partition.read(max_rows, &self.spec, self.floor)? {
+                    Read::End => {
+                        self.finished.extend(partition.moved_to());
+                        self.queue.finish(partition.id(), self.source.as_ref());
+                        if bounded || !self.queue.is_empty() {
+                            continue 'splits;
+                        }
+                    }
+                    Read::Idle => self.partitions.push_back(partition),
+                    rows => {
+                        self.partitions.push_back(partition);
+                        return Ok(rows);
                     }
                 }
-                Read::Idle => self.partitions.push_back(partition),
-                rows => {
-                    self.partitions.push_back(partition);
-                    return Ok(rows);
-                }
             }
+            break;
         }
         if bounded && self.partitions.is_empty() {
             self.ended = true;
@@ -113,7 +118,7 @@ impl FeedSource {
             None if self.ended => Watermark::END,
             None => Watermark::START,
         };
-        SourceReport { watermark, offsets, ended: self.ended }
+        SourceReport { watermark, offsets, forgotten: std::mem::take(&mut self.forgotten), ended: self.ended }
     }
 }
 

@@ -41,6 +41,11 @@ impl Partition {
         }
     }
 
+    /// Which split it is.
+    pub fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
     /// The latest event time read; the order in which splits of several sources are read.
     pub fn event_time(&self) -> i64 {
         self.latest.or(self.lower_bound.map(|b| b.0)).unwrap_or(i64::MIN)

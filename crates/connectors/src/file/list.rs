@@ -11,7 +11,7 @@ use super::options::{FileOptions, by_extension};
 pub(crate) const STDIN: &str = "-";
 
 /// The files that `options.path` names now, each once, in name order. Missing files and globs without a match are
-/// errors unless files are followed: then they may still come.
+/// errors unless files are awaited: then they may still come.
 pub(crate) fn list(options: &FileOptions) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for pattern in &options.paths {
@@ -26,7 +26,7 @@ pub(crate) fn list(options: &FileOptions) -> Result<Vec<PathBuf>> {
         } else if is_glob(pattern) {
             matches(pattern, options, &mut files)?;
         }
-        if files.len() == before && !options.follow {
+        if files.len() == before && !options.awaits() {
             return Err(nothing(pattern));
         }
     }
@@ -134,7 +134,9 @@ mod tests {
         ] {
             let message = list(&parse(&path, &[])).expect_err("nothing there").to_string();
             assert!(message.contains(part), "{message}");
-            assert!(list(&parse(&path, &[("mode", "follow")])).expect("awaited").is_empty());
+            for mode in ["follow", "watch"] {
+                assert!(list(&parse(&path, &[("mode", mode)])).expect("awaited").is_empty());
+            }
         }
     }
 }

@@ -10,24 +10,30 @@ mod options;
 mod parquet_file;
 mod parquet_source;
 mod sink;
+mod stamp;
 mod text_reader;
 mod text_source;
+mod watch;
 mod writer;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod watch_tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use thalweg_core::{Error, Options, Result, Source};
+use thalweg_core::{Error, Offset, Options, Result, Source};
 
 use crate::registry::SourceRequest;
 use narrow::Narrowed;
-use options::{FileFormat, FileOptions};
+use options::{FileFormat, FileOptions, Watch};
 use parquet_source::ParquetSource;
+use stamp::Stamp;
 use text_source::{SPLIT_BYTES, TextSource};
+use watch::WatchSource;
 
 pub(crate) use sink::{layout as sink_layout, sink};
 
@@ -35,6 +41,10 @@ pub(crate) use sink::{layout as sink_layout, sink};
 pub(crate) fn source(request: SourceRequest) -> Result<Arc<dyn Source>> {
     let options = FileOptions::parse(request.options.clone())?;
     let files = list::list(&options)?;
+    if let Some(watch) = options.watch {
+        let format = common_format(&options, &files)?;
+        return watched(request, options, watch, format);
+    }
     match common_format(&options, &files)? {
         FileFormat::Parquet => {
             let event_time = request.event_time.map(|i| request.declared.field(i));
@@ -47,6 +57,25 @@ pub(crate) fn source(request: SourceRequest) -> Result<Arc<dyn Source>> {
             Ok(Arc::new(Narrowed::new(whole, projection)?))
         }
     }
+}
+
+/// The source that reads files as they come.
+fn watched(request: SourceRequest, options: FileOptions, watch: Watch, format: FileFormat) -> Result<Arc<dyn Source>> {
+    // What else comes is not taken for one of them.
+    let options = FileOptions { format: Some(format), ..options };
+    if format == FileFormat::Parquet {
+        let schema = request.projected()?;
+        let of = Arc::clone(&schema);
+        let open = move |path: &Path, _: Stamp, from: Offset| parquet_source::open_watched(path, &of, from);
+        return Ok(Arc::new(WatchSource::new(options, watch, format, schema, Box::new(open))));
+    }
+    let SourceRequest { declared, projection, .. } = request;
+    let all = (0..declared.fields().len()).collect();
+    let text = TextSource::new(options.clone(), format, Vec::new(), &declared, all, SPLIT_BYTES)?;
+    let schema = text.schema();
+    let open = move |path: &Path, stamp: Stamp, from: Offset| text.open_watched(path, stamp.length, from.0);
+    let whole = WatchSource::new(options, watch, format, schema, Box::new(open));
+    Ok(Arc::new(Narrowed::new(whole, projection)?))
 }
 
 /// The columns that the first file has.
@@ -76,18 +105,24 @@ fn common_format(options: &FileOptions, files: &[PathBuf]) -> Result<FileFormat>
         }
     }
     if format == FileFormat::Parquet && options.follow {
-        return Err(Error::invalid("mode = 'follow' needs a text format: a Parquet file does not grow"));
+        return Err(Error::invalid_with_hint(
+            "mode = 'follow' needs a text format: a Parquet file does not grow",
+            "Files that are added to a folder are for mode = 'watch'.",
+        ));
     }
     if files.iter().any(|f| f.as_os_str() == list::STDIN) {
         if format == FileFormat::Parquet {
             return Err(Error::invalid("Parquet cannot be read from standard input: its index is at the end"));
         }
-        if options.follow {
+        if options.awaits() {
             return Err(Error::invalid("standard input cannot be followed: it ends when it ends"));
         }
     }
     if options.follow && files.iter().any(|f| options.compression_of(f) != options::Compression::None) {
-        return Err(Error::invalid("mode = 'follow' needs uncompressed files"));
+        return Err(Error::invalid_with_hint(
+            "mode = 'follow' needs uncompressed files",
+            "Files that are added to a folder are for mode = 'watch'.",
+        ));
     }
     Ok(format)
 }

@@ -1,6 +1,7 @@
 //! `Narrowed`: a text source whose every declared column is decoded, so that which rows are bad does not depend on what
 //! a query reads; only the wanted columns go on. It must not know formats.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -37,6 +38,18 @@ impl<S: Source> Source for Narrowed<S> {
 
     fn bounded(&self) -> bool {
         self.whole.bounded()
+    }
+
+    fn resume(&self, offsets: &BTreeMap<Arc<str>, Offset>) -> Result<()> {
+        self.whole.resume(offsets)
+    }
+
+    fn side_by_side(&self) -> usize {
+        self.whole.side_by_side()
+    }
+
+    fn forgets(&self) -> bool {
+        self.whole.forgets()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The options of the file connector, read once. It must not open anything.
 
 use std::path::Path;
+use std::time::Duration;
 
 use thalweg_core::{Error, Options, Result};
 
@@ -67,6 +68,20 @@ pub(crate) struct CsvOptions {
     pub(crate) quoted_newlines: Option<bool>,
 }
 
+/// How a folder is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Watch {
+    /// A file is complete when nobody has written to it for so long.
+    pub(crate) settle: Duration,
+    /// So many files are there at most.
+    pub(crate) files_max: usize,
+}
+
+/// Files of a watched folder, unless the options say otherwise: how far each was read is in every checkpoint.
+const FILES_MAX: usize = 10_000;
+/// Milliseconds without a write after which a file of a watched folder is complete.
+const SETTLE_MILLIS: u64 = 1_000;
+
 /// The options of a file source.
 #[derive(Clone, Debug)]
 pub(crate) struct FileOptions {
@@ -78,6 +93,8 @@ pub(crate) struct FileOptions {
     pub(crate) compression: Option<Compression>,
     /// Growing files are followed.
     pub(crate) follow: bool,
+    /// Files that come are read as they come.
+    pub(crate) watch: Option<Watch>,
     /// For CSV.
     pub(crate) csv: CsvOptions,
 }
@@ -95,10 +112,19 @@ impl FileOptions {
         }
         let format = options.choice("format", FORMATS, None)?;
         let compression = options.choice("compression", COMPRESSIONS, None)?;
-        let follow = options.choice("mode", &[("once", false), ("follow", true)], false)?;
+        let mode = options.choice("mode", &[("once", "once"), ("follow", "follow"), ("watch", "watch")], "once")?;
+        let watch = match mode {
+            "watch" => Some(take_watch(&mut options)?),
+            _ => None,
+        };
         let csv = take_csv(&mut options)?;
         options.finish()?;
-        Ok(Self { paths, format, compression, follow, csv })
+        Ok(Self { paths, format, compression, follow: mode == "follow", watch, csv })
+    }
+
+    /// Files may still come.
+    pub(crate) fn awaits(&self) -> bool {
+        self.follow || self.watch.is_some()
     }
 
     /// The format of the file at `path`.
@@ -118,6 +144,12 @@ impl FileOptions {
     pub(crate) fn compression_of(&self, path: &Path) -> Compression {
         self.compression.unwrap_or_else(|| by_extension(path).1)
     }
+}
+
+fn take_watch(options: &mut Options) -> Result<Watch> {
+    let settle = options.parse("settle.millis", SETTLE_MILLIS, "a number of milliseconds")?;
+    let files_max = options.parse("files.max", FILES_MAX, "a number of files")?;
+    Ok(Watch { settle: Duration::from_millis(settle), files_max })
 }
 
 /// Takes the options of CSV.
@@ -187,6 +219,9 @@ mod tests {
             (&[("path", "a"), ("format", "parket")][..], "Did you mean 'parquet'?"),
             (&[("path", "a"), ("delimiter", "||")][..], "not one character"),
             (&[("path", "a"), ("header", "perhaps")][..], "not true or false"),
+            (&[("path", "a"), ("mode", "wach")][..], "Did you mean 'watch'?"),
+            (&[("path", "a"), ("mode", "watch"), ("files.max", "x")][..], "a number of files"),
+            (&[("path", "a"), ("files.max", "1")][..], "unknown option files.max"),
         ] {
             let message = FileOptions::parse(options(pairs)).expect_err("wrong").to_string();
             assert!(message.contains(part), "{message}");

@@ -1,7 +1,7 @@
 //! Parquet as a source: one split a row group. It must not know how a file's columns are checked.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
@@ -13,6 +13,7 @@ use thalweg_core::{DeadLetter, Error, Offset, Polled, Result, Source, Split, Spl
 use thalweg_formats::JsonEncoder;
 
 use super::parquet_file::{ParquetFile, contained, corrupt, open_all};
+use super::watch::Whole;
 
 /// Rows a batch: enough to pay for a call, few enough to stay in the cache.
 const BATCH_ROWS: usize = 8192;
@@ -64,28 +65,59 @@ impl Source for ParquetSource {
             .places
             .get(&split.id)
             .ok_or_else(|| Error::Data(format!("{} is no longer there: the file was replaced or cut", split.id)))?;
-        let file = Arc::clone(&self.files[file]);
-        let (rows, before) = file.rows_of(group);
-        let origin: Arc<str> = file.path.display().to_string().into();
-        let skip = from.0.min(rows);
-        let reader = if self.schema.fields().is_empty() { None } else { Some(file.read(group, skip, BATCH_ROWS)?) };
-        let bytes_per_row = file.bytes_of(group) as f64 / rows.max(1) as f64;
-        let schema = Arc::clone(&self.schema);
-        Ok(Box::new(RowGroupReader {
-            schema,
-            file,
-            origin,
-            reader,
-            pending: None,
-            rows,
-            before,
-            next: skip,
-            bytes_per_row,
-        }))
+        Ok(Box::new(RowGroupReader::open(&self.files[file], &self.schema, group, from.0)?))
     }
 
     fn bounded(&self) -> bool {
         true
+    }
+}
+
+/// Opens the file at `path` as one split, of which `from` rows were read before; and its end.
+pub(crate) fn open_watched(path: &Path, schema: &SchemaRef, from: Offset) -> Result<Whole> {
+    let file = Arc::new(ParquetFile::open(path, schema)?);
+    let rows = (0..file.row_groups()).map(|group| file.rows_of(group).0).sum();
+    let (schema, next) = (Arc::clone(schema), from.0.min(rows));
+    let reader = FileReader { schema, file, next_group: 0, group: None, next };
+    Ok(Whole { reader: Box::new(reader), end: Some(Offset(rows)) })
+}
+
+/// Reads the row groups of a file one after the other.
+struct FileReader {
+    schema: SchemaRef,
+    file: Arc<ParquetFile>,
+    /// The group to be opened next.
+    next_group: usize,
+    group: Option<RowGroupReader>,
+    /// The row of the file that comes next.
+    next: u64,
+}
+
+impl SplitReader for FileReader {
+    fn poll(&mut self, max_rows: usize) -> Result<Polled> {
+        loop {
+            if let Some(group) = &mut self.group {
+                let polled = group.poll(max_rows)?;
+                self.next = group.before + group.next;
+                if !matches!(polled, Polled::End) {
+                    return Ok(polled);
+                }
+                self.group = None;
+            }
+            if self.next_group == self.file.row_groups() {
+                return Ok(Polled::End);
+            }
+            let (rows, before) = self.file.rows_of(self.next_group);
+            let skip = self.next.saturating_sub(before);
+            if skip < rows {
+                self.group = Some(RowGroupReader::open(&self.file, &self.schema, self.next_group, skip)?);
+            }
+            self.next_group += 1;
+        }
+    }
+
+    fn offset(&self) -> Offset {
+        Offset(self.next)
     }
 }
 
@@ -103,6 +135,17 @@ struct RowGroupReader {
 }
 
 impl RowGroupReader {
+    /// Reads row group `group` of `file` behind its first `skip` rows.
+    fn open(file: &Arc<ParquetFile>, schema: &SchemaRef, group: usize, skip: u64) -> Result<Self> {
+        let (rows, before) = file.rows_of(group);
+        let origin: Arc<str> = file.path.display().to_string().into();
+        let skip = skip.min(rows);
+        let reader = if schema.fields().is_empty() { None } else { Some(file.read(group, skip, BATCH_ROWS)?) };
+        let bytes_per_row = file.bytes_of(group) as f64 / rows.max(1) as f64;
+        let (schema, file) = (Arc::clone(schema), Arc::clone(file));
+        Ok(Self { schema, file, origin, reader, pending: None, rows, before, next: skip, bytes_per_row })
+    }
+
     /// The next rows as they are in the file, at most `max_rows`.
     fn raw(&mut self, max_rows: usize) -> Result<Option<RecordBatch>> {
         let batch = match (self.pending.take(), &mut self.reader) {

@@ -398,3 +398,26 @@ fn growing_files_are_followed_through_rotation_and_truncation() {
     append(&dir.path().join("app.log.1"), "{\"n\":7}\n");
     assert_eq!(column(&drain(&driver.source, &split, Offset(16), 100).0), [3, 7]);
 }
+
+#[test]
+fn what_was_added_to_a_file_before_it_was_renamed_is_read_after_a_restart() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = dir.path().join("app.log");
+    fs::write(&log, "{\"n\":1}\n{\"n\":2}\n").expect("written");
+    let follow = [("mode", "follow"), ("format", "ndjson")];
+    let source = text(&path_of(&dir, "*.log"), &follow, 1 << 20);
+    let split = source.splits().expect("listed").remove(0);
+    // It was read up to the first line; then it is rotated away.
+    let offsets = std::collections::BTreeMap::from([(Arc::clone(&split.id), Offset(8))]);
+    fs::rename(&log, dir.path().join("app.log.1")).expect("renamed");
+    fs::write(&log, "{\"n\":3}\n").expect("written");
+    let source = text(&path_of(&dir, "*.log"), &follow, 1 << 20);
+    source.resume(&offsets).expect("it is there");
+    let mut seen = Vec::new();
+    for split in source.splits().expect("listed") {
+        let from = offsets.get(&split.id).copied().unwrap_or_default();
+        seen.extend(column(&drain(&source, &split, from, 100).0));
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, [2, 3]);
+}

@@ -1,9 +1,10 @@
 //! NDJSON and CSV as a source: how files are split, and how a split is opened. It must not know how lines are read.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use memchr::memchr;
@@ -15,6 +16,7 @@ use super::follow::{FollowedFile, find, identity_of};
 use super::list::{STDIN, list};
 use super::options::{Compression, FileFormat, FileOptions};
 use super::text_reader::{MakeDecoder, Start, TextReader};
+use super::watch::Whole;
 
 /// Bytes of a split: enough to pay for opening it, few enough that workers share a file evenly.
 pub(crate) const SPLIT_BYTES: u64 = 8 * 1024 * 1024;
@@ -30,6 +32,9 @@ pub(crate) struct TextSource {
     /// Per column of `schema`, its place in `declared`.
     projection: Vec<usize>,
     split_bytes: u64,
+    /// Followed files that were renamed to where they are not looked for, and of which more may be there than was read
+    /// before a restart.
+    renamed: Mutex<Vec<Arc<str>>>,
 }
 
 impl TextSource {
@@ -44,9 +49,10 @@ impl TextSource {
     ) -> Result<Self> {
         let schema = Arc::new(declared.project(&projection)?);
         let declared = declared.fields().iter().map(|f| f.name().clone()).collect();
-        let source = Self { options, format, files, schema, declared, projection, split_bytes };
+        let renamed = Mutex::default();
+        let source = Self { options, format, files, schema, declared, projection, split_bytes, renamed };
         source.decoder_maker(true)(None)?;
-        if source.has_header() && !source.options.follow {
+        if source.has_header() && !source.options.awaits() {
             for file in source.files.iter().filter(|f| f.as_os_str() != STDIN) {
                 source.check_header(file)?;
             }
@@ -143,6 +149,15 @@ impl TextSource {
         Ok(Box::new(reader))
     }
 
+    /// The file at `path`, of `length` bytes, as one split that is no longer looked at in other ways; and its end.
+    pub(crate) fn open_watched(&self, path: &Path, length: u64, from: u64) -> Result<Whole> {
+        if self.options.compression_of(path) != Compression::None {
+            return Ok(Whole { reader: self.open_whole(path, from)?, end: None });
+        }
+        let multiline = self.options.csv.quoted_newlines.unwrap_or(true);
+        Ok(Whole { reader: self.open_part(path, 0, length, from, multiline)?, end: Some(Offset(length)) })
+    }
+
     fn open_whole(&self, path: &Path, from: u64) -> Result<Box<dyn SplitReader>> {
         let compression = self.options.compression_of(path);
         let bytes = if path.as_os_str() == STDIN {
@@ -160,6 +175,11 @@ impl TextSource {
     fn open_range(&self, path: &Path, start: u64, from: u64) -> Result<Box<dyn SplitReader>> {
         let length = fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
         let end = start.saturating_add(self.split_bytes).min(length);
+        self.open_part(path, start, end, from, false)
+    }
+
+    /// The records of a file that begin in `start .. end`. `multiline`: they are all of it.
+    fn open_part(&self, path: &Path, start: u64, end: u64, from: u64, multiline: bool) -> Result<Box<dyn SplitReader>> {
         let (file, at) = RangeFile::open(path, start, end, from)?;
         let header_line = if self.has_header() && at > 0 { Some(first_line(path, Compression::None)?) } else { None };
         let begin = Start { at, header: self.has_header() && at == 0, skip_to: at };
@@ -168,7 +188,7 @@ impl TextSource {
             path.to_path_buf(),
             Bytes::Range(file),
             begin,
-            self.decoder_maker(false),
+            self.decoder_maker(multiline),
             self.has_header(),
             header_line.as_deref(),
         )?;
@@ -189,6 +209,9 @@ impl Source for TextSource {
                     splits.push(Split { id: identity.into(), lower_bound: None });
                 }
             }
+            let renamed = self.renamed.lock().unwrap_or_else(PoisonError::into_inner);
+            let renamed = renamed.iter().filter(|id| splits.iter().all(|s| s.id != **id)).cloned();
+            splits.extend(renamed.collect::<Vec<_>>().into_iter().map(|id| Split { id, lower_bound: None }));
             return Ok(splits);
         }
         for path in &self.files {
@@ -212,6 +235,15 @@ impl Source for TextSource {
 
     fn bounded(&self) -> bool {
         !self.options.follow
+    }
+
+    fn resume(&self, offsets: &BTreeMap<Arc<str>, Offset>) -> Result<()> {
+        if self.options.follow {
+            let files = list(&self.options)?;
+            let renamed = offsets.keys().filter(|id| find(id, &files).is_some_and(|path| !files.contains(&path)));
+            *self.renamed.lock().unwrap_or_else(PoisonError::into_inner) = renamed.cloned().collect();
+        }
+        Ok(())
     }
 }
 

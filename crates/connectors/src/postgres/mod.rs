@@ -16,7 +16,6 @@
 //! A delivery is one transaction, which also writes how far the sink is into the table `thalweg_progress` beside the
 //! target. So each epoch is there once, whatever fails.
 
-mod changes;
 mod connect;
 mod options;
 mod progress;

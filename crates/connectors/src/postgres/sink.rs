@@ -8,13 +8,13 @@ use arrow::array::RecordBatch;
 use thalweg_core::{Epoch, EpochRows, EpochSink, Error, Incarnation, SinkError};
 use tokio_postgres::Statement;
 
-use super::changes::{added, net};
 use super::connect::Session;
 use super::options::{SinkOptions, Style};
 use super::progress::{Progress, ProgressRow};
 use super::table::{Statements, create, exists};
 use super::types::Column;
 use super::values::Chunks;
+use crate::changes::{added, net};
 
 /// A table as a sink.
 pub(super) struct PostgresSink {

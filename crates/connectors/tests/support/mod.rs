@@ -8,6 +8,8 @@ pub mod drive;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod proxy;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "kafka")]
 pub mod registry;
 #[cfg(feature = "kafka")]

@@ -34,6 +34,8 @@ pub enum Last {
     Lost,
     /// It gets there, and its answer is lost.
     Unanswered,
+    /// Nothing is cut: it waits until the door is opened again.
+    Held,
 }
 
 struct Shared {
@@ -156,7 +158,12 @@ impl Shared {
                 std::thread::park_timeout(LOOK);
             }
             let at_end = !answers && self.fuse.fetch_sub(1, Ordering::SeqCst) == 1;
-            if at_end {
+            if at_end && *self.last.lock().expect("not poisoned") == Last::Held {
+                self.door.store(Door::Silent as u8, Ordering::SeqCst);
+                while self.is(Door::Silent) {
+                    std::thread::park_timeout(LOOK);
+                }
+            } else if at_end {
                 if *self.last.lock().expect("not poisoned") == Last::Unanswered {
                     self.door.store(Door::Deaf as u8, Ordering::SeqCst);
                     let _ = to.write_all(&buffer[..length]);

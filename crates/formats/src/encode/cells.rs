@@ -297,14 +297,18 @@ fn write_hex(prefix: &[u8], bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// `1 year 2 mons 3 days 04:05:06.789`.
+/// `1 year 2 mons -3 days +04:05:06.789`: a part behind a negative one tells its sign.
 fn write_interval(value: arrow::datatypes::IntervalMonthDayNano, out: &mut Vec<u8>) {
     let start = out.len();
+    let mut after_negative = false;
     let parts = [(value.months / 12, "year"), (value.months % 12, "mon"), (value.days, "day")];
     for (count, unit) in parts {
         if count != 0 {
             if out.len() > start {
                 out.push(b' ');
+            }
+            if after_negative && count > 0 {
+                out.push(b'+');
             }
             integer(count, out);
             out.push(b' ');
@@ -312,6 +316,7 @@ fn write_interval(value: arrow::datatypes::IntervalMonthDayNano, out: &mut Vec<u
             if count != 1 {
                 out.push(b's');
             }
+            after_negative = count < 0;
         }
     }
     let micros = value.nanoseconds / 1000;
@@ -321,6 +326,8 @@ fn write_interval(value: arrow::datatypes::IntervalMonthDayNano, out: &mut Vec<u
         }
         if micros < 0 {
             out.push(b'-');
+        } else if after_negative {
+            out.push(b'+');
         }
         write_time(micros.saturating_abs(), out);
     }
@@ -363,8 +370,15 @@ mod tests {
         );
         let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None])]);
         assert_eq!(both(Arc::new(list), 0), pair("{1,NULL}", "[1,null]"));
-        let interval = IntervalMonthDayNano::new(14, 3, 4_000_000_000);
-        let interval = IntervalMonthDayNanoArray::from(vec![interval]);
-        assert_eq!(both(Arc::new(interval), 0).0, "1 year 2 mons 3 days 00:00:04");
+        // As PostgreSQL 15 prints them.
+        for (months, days, nanos, text) in [
+            (14, 3, 4_000_000_000, "1 year 2 mons 3 days 00:00:04"),
+            (14, -3, 1_000, "1 year 2 mons -3 days +00:00:00.000001"),
+            (-1, 0, 86_400_000_000_000, "-1 mons +24:00:00"),
+            (-14, 3, -1_000_000_000, "-1 years -2 mons +3 days -00:00:01"),
+        ] {
+            let interval = IntervalMonthDayNanoArray::from(vec![IntervalMonthDayNano::new(months, days, nanos)]);
+            assert_eq!(both(Arc::new(interval), 0).0, text);
+        }
     }
 }

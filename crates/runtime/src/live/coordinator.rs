@@ -87,6 +87,8 @@ struct State {
     held: bool,
     /// Where to read on, by split, as of the last sealed epoch.
     offsets: BTreeMap<SourceKey, BTreeMap<Arc<str>, Offset>>,
+    /// What is to be taken out of `offsets` when the open epoch is sealed.
+    forgotten: Vec<(SourceKey, Arc<str>)>,
     saving: Saving,
 }
 
@@ -129,6 +131,7 @@ impl Coordinator {
             threads: Vec::new(),
             held,
             offsets: BTreeMap::new(),
+            forgotten: Vec::new(),
             saving: Saving {
                 taking: None,
                 writing: false,
@@ -318,11 +321,13 @@ impl Coordinator {
     pub fn close(&self, reports: Vec<(SourceKey, SourceReport)>) {
         let mut state = self.lock();
         for (key, report) in reports {
-            let (count, joined) = state.joined.entry(key).or_insert_with(|| (0, fresh()));
+            let State { joined, forgotten, .. } = &mut *state;
+            let (count, joined) = joined.entry(key).or_insert_with(|| (0, fresh()));
             *count += 1;
             joined.watermark = joined.watermark.min(report.watermark);
             joined.ended &= report.ended;
             joined.offsets.extend(report.offsets);
+            forgotten.extend(report.forgotten.into_iter().map(|split| (key, split)));
         }
         state.closed += 1;
         if state.closed == self.workers {
@@ -344,6 +349,11 @@ impl Coordinator {
         state.last.extend(moved.iter().map(|(k, p)| (*k, SourceProgress { offsets: BTreeMap::new(), ..p.clone() })));
         for (key, progress) in &moved {
             state.offsets.entry(*key).or_default().extend(progress.offsets.clone());
+        }
+        for (key, split) in std::mem::take(&mut state.forgotten) {
+            if let Some(offsets) = state.offsets.get_mut(&key) {
+                offsets.remove(&split);
+            }
         }
         state.saving.changed |= state.rows > 0 || !state.commands.is_empty();
         let mut header =

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use thalweg_core::planted::{Defect, is_planted};
-use thalweg_core::{Epoch, EpochSink, Error, Incarnation, SinkError};
+use thalweg_core::{Epoch, EpochRows, EpochSink, Error, Incarnation, SinkError};
 use thalweg_sql::server::Oid;
 
 use super::Server;
@@ -18,6 +18,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A delivery without work looks after its sink this often.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Checkpoints that wait are delivered together until their rows are so many bytes: one that has fallen behind catches up,
+/// however long its target takes for a delivery.
+const TOGETHER_BYTES: usize = 16 * 1024 * 1024;
+
+fn bytes_of(epochs: &[EpochRows]) -> usize {
+    epochs.iter().flat_map(|e| &e.deltas).map(|d| d.rows.get_array_memory_size()).sum()
+}
 
 /// How far a sink is.
 #[derive(Clone, Debug, Default)]
@@ -193,12 +201,18 @@ impl Courier {
         Ok(delivered)
     }
 
-    /// Delivers the rows of the first checkpoint after `delivered` that has any.
+    /// Delivers the rows of the first checkpoints after `delivered` that have any: as many as go together.
     fn deliver(&mut self, delivered: u64) -> Result<(u64, Progress), SinkError> {
-        let Some((epoch, parts)) = self.keeper.outbox(self.oid, delivered).into_iter().next() else {
-            return Ok((delivered, Progress::Idle));
-        };
-        let epochs = self.keeper.outbox_epochs(&parts).map_err(SinkError::Again)?;
+        let mut upto = None;
+        let mut epochs = Vec::new();
+        for (epoch, parts) in self.keeper.outbox(self.oid, delivered) {
+            epochs.extend(self.keeper.outbox_epochs(&parts).map_err(SinkError::Again)?);
+            upto = Some(epoch);
+            if bytes_of(&epochs) >= TOGETHER_BYTES {
+                break;
+            }
+        }
+        let Some(epoch) = upto else { return Ok((delivered, Progress::Idle)) };
         if is_planted(Defect::EarlyDelivery) {
             self.keeper.delivered(self.oid, epoch);
         }

@@ -1,8 +1,9 @@
 //! From a planned job to what runs: relations, queues, connectors. It must not know statements.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use thalweg_core::{Error, Source, SqlError};
+use thalweg_core::{Error, Offset, Source, SqlError};
 use thalweg_plan::SourceSpec;
 use thalweg_runtime::live::{Durable, JobInput, JobOutput, JobSpec};
 use thalweg_sql::server::{JobPlan, JobSource, Oid};
@@ -39,10 +40,13 @@ pub(crate) fn start(
     let mut queue = None;
     let mut reopening = Vec::new();
     let mut inputs = Vec::new();
-    for (spec, source) in plan.sources.iter().zip(&sources) {
+    let restored = durable.as_ref().and_then(|d| d.restored.clone());
+    for (place, (spec, source)) in plan.sources.iter().zip(&sources).enumerate() {
+        let offsets =
+            || restored.as_ref().and_then(|r| Some(r.sources.get(place)?.offsets.clone())).unwrap_or_default();
         inputs.push(match source {
             JobSource::Object(oid) => JobInput::Relation(relation(works, *oid, &spec.name)?),
-            JobSource::Connector => JobInput::Source(connected(works, spec, &mut reopening)?),
+            JobSource::Connector => JobInput::Source(connected(works, spec, offsets(), &mut reopening)?),
             JobSource::Queue => {
                 let (pushed, source) = works.engine.queue(Arc::clone(&spec.declared));
                 queue = Some(pushed);
@@ -77,10 +81,11 @@ pub(crate) fn start(
     Ok(Arc::new(Running { job, relations, queue, reopening, turn: Arc::default() }))
 }
 
-/// The source of a connector. At a start one that cannot be opened holds up nothing but what reads it.
+/// The source of a connector, which was read up to `offsets` before. At a start one that cannot be opened holds up nothing but what reads it.
 fn connected(
     works: Works<'_>,
     spec: &SourceSpec,
+    offsets: BTreeMap<Arc<str>, Offset>,
     reopening: &mut Vec<Arc<Reopening>>,
 ) -> Result<Arc<dyn Source>, SqlError> {
     let workers = works.engine.workers();
@@ -90,6 +95,7 @@ fn connected(
     let of = spec.clone();
     let open = move || {
         let source = wiring::source(&of, &Default::default(), workers)?;
+        source.resume(&offsets)?;
         source.splits().map(|_| source)
     };
     match open() {

@@ -96,4 +96,12 @@ impl Source for Reopening {
         // One that ends is asked for its splits no more: they must be there.
         self.is_listed.load(Ordering::Acquire) && self.source.get().is_some_and(|source| source.bounded())
     }
+
+    fn side_by_side(&self) -> usize {
+        self.source.get().map_or(1, |source| source.side_by_side())
+    }
+
+    fn forgets(&self) -> bool {
+        self.is_listed.load(Ordering::Acquire) && self.source.get().is_some_and(|source| source.forgets())
+    }
 }

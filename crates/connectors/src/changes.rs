@@ -1,4 +1,4 @@
-//! What a delivery does to a table: rows that are added, or what has become of every key. It must not know SQL.
+//! What a delivery does to its target: rows that are added, or what has become of every key. It must not know targets.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use thalweg_core::{DeltaBatch, EpochRows, Error, Result};
 ///
 /// # Errors
 /// A row is taken back.
-pub(super) fn added(epochs: &[&EpochRows], forced: bool) -> Result<Vec<RecordBatch>> {
+pub(crate) fn added(epochs: &[&EpochRows], forced: bool) -> Result<Vec<RecordBatch>> {
     let mut batches = Vec::new();
     for delta in epochs.iter().flat_map(|e| &e.deltas) {
         let mut picked = Vec::with_capacity(delta.num_rows());
         for (row, weight) in (0u32..).zip(weights(delta)) {
             if weight < 0 && !forced {
                 return Err(Error::invalid_with_hint(
-                    "a row was taken back, and a table without a key cannot say so",
+                    "a row was taken back, and a target without a key cannot say so",
                     "Use primary_key, or force_append_only = 'true' to leave such changes out.",
                 ));
             }
@@ -39,69 +39,102 @@ fn weights(delta: &DeltaBatch) -> impl Iterator<Item = i64> {
 
 /// What has become of the keys that epochs change, each in the order of the keys.
 #[derive(Debug)]
-pub(super) struct Net {
+pub(crate) struct Net {
     /// The last rows of keys that are gone.
-    pub(super) gone: RecordBatch,
+    pub(crate) gone: RecordBatch,
     /// The rows of those that are there.
-    pub(super) there: RecordBatch,
+    pub(crate) there: RecordBatch,
 }
 
-/// A row of a batch.
-type Place = (usize, usize);
+/// A row of one of the batches of [`Keyed`].
+pub(crate) type Place = (usize, usize);
 
-/// What an epoch does to a key.
+/// What an epoch does to a key: the row that it had, and the row that it has.
 #[derive(Clone, Copy, Debug, Default)]
-struct Changed {
-    old: Option<Place>,
-    new: Option<Place>,
+pub(crate) struct Changed {
+    pub(crate) old: Option<Place>,
+    pub(crate) new: Option<Place>,
 }
 
-/// The net effect of `epochs` on rows of `schema`, whose key is in the columns `key`.
-///
-/// # Errors
-/// A key has two rows, or NULL in a column.
-pub(super) fn net(schema: &SchemaRef, key: &[usize], epochs: &[&EpochRows]) -> Result<Net> {
-    let fields = key.iter().map(|k| SortField::new(schema.field(*k).data_type().clone())).collect();
-    let converter = RowConverter::new(fields)?;
-    let mut batches: Vec<&RecordBatch> = Vec::new();
-    let mut net: BTreeMap<Vec<u8>, (bool, Place)> = BTreeMap::new();
-    for epoch in epochs {
+/// Epochs looked at by key. Keys are in the form in which bytes are in the order of the values.
+pub(crate) struct Keyed<'a> {
+    schema: &'a SchemaRef,
+    key: &'a [usize],
+    converter: RowConverter,
+    batches: Vec<&'a RecordBatch>,
+}
+
+impl<'a> Keyed<'a> {
+    /// For rows of `schema`, whose key is in the columns `key`.
+    ///
+    /// # Errors
+    /// A type of which there is no order.
+    pub(crate) fn new(schema: &'a SchemaRef, key: &'a [usize]) -> Result<Self> {
+        let fields = key.iter().map(|k| SortField::new(schema.field(*k).data_type().clone())).collect();
+        Ok(Self { schema, key, converter: RowConverter::new(fields)?, batches: Vec::new() })
+    }
+
+    /// What `epoch` does to every key that it changes.
+    ///
+    /// # Errors
+    /// A key has two rows, or NULL in a column.
+    pub(crate) fn changes(&mut self, epoch: &'a EpochRows) -> Result<BTreeMap<Vec<u8>, Changed>> {
         let mut changes: BTreeMap<Vec<u8>, Changed> = BTreeMap::new();
         for delta in &epoch.deltas {
-            let columns: Vec<_> = key.iter().map(|k| delta.column(*k).clone()).collect();
-            for (column, at) in columns.iter().zip(key) {
+            let columns: Vec<_> = self.key.iter().map(|k| delta.column(*k).clone()).collect();
+            for (column, at) in columns.iter().zip(self.key) {
                 if column.logical_null_count() > 0 {
                     return Err(Error::invalid_with_hint(
-                        format!("NULL in column {}, which is part of primary_key", schema.field(*at).name()),
+                        format!("NULL in column {}, which is part of primary_key", self.schema.field(*at).name()),
                         "Give it a value in the query, as with coalesce(…), or leave such rows out.",
                     ));
                 }
             }
-            let keys = converter.convert_columns(&columns)?;
+            let keys = self.converter.convert_columns(&columns)?;
             for ((row, key), weight) in keys.iter().enumerate().zip(weights(delta)) {
                 let change = changes.entry(key.as_ref().to_vec()).or_default();
                 let side = if weight > 0 { &mut change.new } else { &mut change.old };
-                if weight.abs() > 1 || side.replace((batches.len(), row)).is_some() {
+                if weight.abs() > 1 || side.replace((self.batches.len(), row)).is_some() {
                     return Err(Error::Data(
                         "two rows have the same primary_key; name columns that are unique, or add more to primary_key"
                             .to_owned(),
                     ));
                 }
             }
-            batches.push(&delta.rows);
+            self.batches.push(&delta.rows);
         }
+        Ok(changes)
+    }
+
+    /// The rows at `places`, as one batch.
+    ///
+    /// # Errors
+    /// None that a place of this can cause.
+    pub(crate) fn rows(&self, places: &[Place]) -> Result<RecordBatch> {
+        if places.is_empty() {
+            return Ok(RecordBatch::new_empty(self.schema.clone()));
+        }
+        Ok(interleave_record_batch(&self.batches, places)?)
+    }
+}
+
+/// The net effect of `epochs` on rows of `schema`, whose key is in the columns `key`.
+///
+/// # Errors
+/// A key has two rows, or NULL in a column.
+pub(crate) fn net(schema: &SchemaRef, key: &[usize], epochs: &[&EpochRows]) -> Result<Net> {
+    let mut keyed = Keyed::new(schema, key)?;
+    let mut net: BTreeMap<Vec<u8>, (bool, Place)> = BTreeMap::new();
+    for epoch in epochs {
         // A later epoch says what is there now.
-        net.extend(changes.into_iter().filter_map(|(key, change)| {
+        net.extend(keyed.changes(epoch)?.into_iter().filter_map(|(key, change)| {
             let there = change.new.map(|place| (true, place));
             Some((key, there.or(change.old.map(|place| (false, place)))?))
         }));
     }
-    let pick = |wanted: bool| -> Result<RecordBatch> {
+    let pick = |wanted: bool| {
         let places: Vec<Place> = net.values().filter(|(there, _)| *there == wanted).map(|(_, place)| *place).collect();
-        if places.is_empty() {
-            return Ok(RecordBatch::new_empty(schema.clone()));
-        }
-        Ok(interleave_record_batch(&batches, &places)?)
+        keyed.rows(&places)
     };
     Ok(Net { gone: pick(false)?, there: pick(true)? })
 }
