@@ -347,15 +347,19 @@ impl Coordinator {
             moved.insert(key, progress);
         }
         state.last.extend(moved.iter().map(|(k, p)| (*k, SourceProgress { offsets: BTreeMap::new(), ..p.clone() })));
+        // Not only rows that were counted: an epoch that ends takes in what was handed in together with what it has.
+        let mut changed = state.rows > 0 || !state.commands.is_empty();
         for (key, progress) in &moved {
-            state.offsets.entry(*key).or_default().extend(progress.offsets.clone());
+            let known = state.offsets.entry(*key).or_default();
+            changed |= progress.offsets.iter().any(|(split, offset)| known.get(split) != Some(offset));
+            known.extend(progress.offsets.clone());
         }
         for (key, split) in std::mem::take(&mut state.forgotten) {
             if let Some(offsets) = state.offsets.get_mut(&key) {
                 offsets.remove(&split);
             }
         }
-        state.saving.changed |= state.rows > 0 || !state.commands.is_empty();
+        state.saving.changed |= changed;
         let mut header =
             EpochHeader { epoch: state.open, wall_clock: self.clock.now(), sources: Vec::new(), checkpoint: false };
         let commands = std::mem::take(&mut state.commands);

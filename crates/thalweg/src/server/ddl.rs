@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use thalweg_core::{Error, SqlError, SqlState};
-use thalweg_runtime::live::{Job, JobInput, JobState};
+use thalweg_runtime::live::{Job, JobInput};
 use thalweg_serve::backend::{CancelToken, Login, Surface};
 use thalweg_sql::server::{
     AlterAction, Index, Kind, Object, ObjectClass, ObjectName, Objects, Oid, PUBLIC, Privilege, QUARANTINE, Schema,
@@ -253,13 +253,7 @@ pub(crate) async fn take_back(server: &Arc<Server>, oid: Oid) {
 
 /// Waits until nothing is being made any more.
 pub(crate) async fn wait(server: &Server) {
-    let made = |job: &Arc<Job>| match job.state() {
-        JobState::Backfilling => false,
-        // Its first epoch is not readable yet when it goes on from a checkpoint.
-        JobState::Live => server.engine.is_ready(job),
-        JobState::Failed | JobState::Dropped => true,
-    };
-    server.wait_until(|| server.engine.jobs().iter().all(made)).await;
+    server.wait_until(|| server.works().is_made()).await;
 }
 
 /// Runs the statements of the catalog's log.

@@ -6,7 +6,6 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use thalweg_core::planted::{Defect, is_planted};
 use thalweg_core::{Epoch, EpochRows, Error, Offset, Result, SourceProgress, SqlError, Watermark};
 use thalweg_operators::StateTable;
 use thalweg_plan::Plan;
@@ -125,7 +124,7 @@ impl Keeper {
 
     /// Goes on from the last checkpoint, at the time `now`: see [`Checkpoints::begin`].
     pub fn begin(&self, now: i64) -> Epoch {
-        Epoch(self.lock().begin(now.unsigned_abs()))
+        Epoch(self.lock().begin(u64::try_from(now).unwrap_or(0)))
     }
 
     /// Why this start did not go on from the newest checkpoint, if so.

@@ -234,6 +234,7 @@ impl Server {
         server.open.store(true, Ordering::Release);
         // Who connects finds everything as it was.
         ddl::wait(&server).await;
+        server.works().begin_checkpoints();
         writes::flush(&server).await;
         thalweg_core::failpoint!("start.flushed");
         *server.catalog.lock().await = log;

@@ -63,13 +63,30 @@ impl Works<'_> {
         }
         Ok(TakeUp(self.intake.replay(wanted)?))
     }
+
+    /// Nothing that was there before is still being made. An earlier checkpoint would move a source past rows that a view
+    /// of it is yet to hold: the next start would not hand them in again.
+    pub fn is_made(&self) -> bool {
+        let made = |job: &Arc<Job>| match job.state() {
+            JobState::Backfilling => false,
+            // Its first epoch is not readable yet when it goes on from a checkpoint.
+            JobState::Live => self.engine.is_ready(job),
+            JobState::Failed | JobState::Dropped => true,
+        };
+        self.engine.jobs().iter().all(made)
+    }
+
+    /// Everything was handed in again and is made: checkpoints are taken from now on.
+    pub fn begin_checkpoints(&self) {
+        self.engine.take_checkpoints();
+    }
 }
 
-/// What a start hands in again: all of it before the next checkpoint.
+/// What a start hands in again: all of it is there before [`Works::begin_checkpoints`].
 pub(crate) struct TakeUp(Option<Replay>);
 
 impl TakeUp {
-    /// Hands in the next part; after the last, checkpoints are taken.
+    /// Hands in the next part.
     ///
     /// # Errors
     /// The hub cannot be read.
@@ -81,7 +98,6 @@ impl TakeUp {
         if step == Step::Done {
             self.0 = None;
             works.keeper.iter().for_each(|keeper| keeper.forget_restored());
-            works.engine.take_checkpoints();
         }
         Ok(step)
     }

@@ -201,8 +201,12 @@ impl Life {
             let running = self.works().running(*oid);
             running.is_some_and(|r| *ticket == 0 || self.engine.is_visible(&r.job, *ticket))
         };
-        let opens = !self.is_open && self.take_up.is_none() && self.is_ready() && self.promised.iter().all(visible);
-        self.is_open |= opens;
+        let opens =
+            !self.is_open && self.take_up.is_none() && self.works().is_made() && self.promised.iter().all(visible);
+        if opens {
+            self.works().begin_checkpoints();
+            self.is_open = true;
+        }
         opens
     }
 
