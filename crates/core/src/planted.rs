@@ -14,8 +14,6 @@ pub enum Defect {
     UnsyncedFile,
     /// A manifest is published without the fsync of its folder.
     UnsyncedFolder,
-    /// A start believes in names that are not durable yet.
-    UnsyncedStart,
     /// Rows go to the engine before they are durable in the hub.
     EarlyHandIn,
     /// After a start one push too few is handed in again.
@@ -26,7 +24,7 @@ pub enum Defect {
     ReplayApart,
     /// Checkpoints are taken while rows are still handed in again.
     EarlyCheckpoint,
-    /// A start begins with the epoch of the last checkpoint instead of the next.
+    /// A start whose clock was set back begins with epochs that the one before it had.
     EpochAgain,
     /// An epoch ends with what happens to have been read.
     RaggedEpoch,

@@ -6,6 +6,7 @@
 //! stream's length (u64) instead of that byte.
 
 use std::io::{Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, GenericByteViewArray, RecordBatch};
@@ -137,6 +138,12 @@ fn measured(rest: &mut impl Read) -> Result<Option<RecordBatch>> {
 }
 
 fn batch(stream: &mut impl Read) -> Result<RecordBatch> {
+    // The reader of Arrow's streams panics at a type that it does not know.
+    let read = catch_unwind(AssertUnwindSafe(|| read_stream(stream)));
+    read.unwrap_or_else(|_| Err(Error::Data("the state is damaged: its columns are of no known type".to_owned())))
+}
+
+fn read_stream(stream: &mut impl Read) -> Result<RecordBatch> {
     let reader = StreamReader::try_new(stream, None)?;
     let schema = reader.schema();
     let mut batches = reader.collect::<std::result::Result<Vec<_>, _>>()?;

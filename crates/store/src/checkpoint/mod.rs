@@ -198,7 +198,7 @@ impl Checkpoints {
     pub fn begin(&mut self, now: u64) -> u64 {
         let after = self.last.as_ref().map_or(0, |last| last.epoch);
         if is_planted(Defect::EpochAgain) {
-            return after;
+            return after.saturating_sub(20);
         }
         let before = now.max(after.saturating_add(1)).max(self.newest.saturating_add(1));
         if before > after + 1 {

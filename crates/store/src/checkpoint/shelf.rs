@@ -4,7 +4,6 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use thalweg_core::planted::{Defect, is_planted};
 use thalweg_core::{Error, Result};
 use thalweg_disk::{Disk, DiskErrorKind, NewFile, durable_folder, durable_publish};
 
@@ -66,9 +65,7 @@ impl DiskShelf {
         durable_folder(disk.as_ref(), folder)?;
         // Whoever named the last file may have been killed before the name was durable: nothing may go on from a
         // checkpoint that a power loss takes away again.
-        if !is_planted(Defect::UnsyncedStart) {
-            disk.sync_folder(folder)?;
-        }
+        disk.sync_folder(folder)?;
         Ok(Self { disk, folder: folder.to_owned(), start })
     }
 

@@ -77,7 +77,7 @@ impl Life {
         let (hub, _) = Hub::open_stepped(Arc::new(disk.folder("hub/"))).map_err(exit)?;
         let shelf = DiskShelf::open(Arc::new(disk.clone()), "checkpoints", hub.opening()).map_err(exit)?;
         let (checkpoints, found) = Checkpoints::open(Arc::new(shelf)).map_err(exit)?;
-        if let Some(error) = found.damaged.first().filter(|_| !disk.is_dark()) {
+        if let Some(error) = found.damaged.first().filter(|_| disk.ended().is_none()) {
             return Err(Fall::Wrong(format!("a crash has damaged a checkpoint: {error}")));
         }
         let keeper = Arc::new(Keeper::new(checkpoints.with_max_pieces(setup.max_pieces), found));

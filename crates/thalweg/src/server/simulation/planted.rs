@@ -10,13 +10,12 @@ use super::world::run;
 /// Seeds in which a defect must be found.
 const SEEDS: u64 = 300;
 
-const DEFECTS: [Defect; 22] = [
+const DEFECTS: [Defect; 21] = [
     Defect::EarlyAcknowledgement,
     Defect::EarlyMark,
     Defect::HalfAppends,
     Defect::UnsyncedFile,
     Defect::UnsyncedFolder,
-    Defect::UnsyncedStart,
     Defect::EarlyHandIn,
     Defect::ReplayLate,
     Defect::ReplayEarly,

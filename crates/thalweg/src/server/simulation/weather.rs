@@ -1,22 +1,33 @@
-//! `Weathered`: the simulated disk with what can happen to it at any change: an error, no room, the power gone. It must not
-//! know what is written.
+//! `Weathered`: the simulated disk with what can happen at any change: an error, no room, the power gone, the process
+//! killed. It must not know what is written.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thalweg_disk::{Disk, DiskFile, Entry, Fault, Result, SimDisk};
 
+/// How a life ends in the middle of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// What is not synced may be lost.
+    PowerLoss,
+    /// The disk stays as it is.
+    Kill,
+}
+
 /// What is going to happen, counted in changes from now on.
 #[derive(Debug, Default)]
 struct Forecast {
-    /// The power goes before this change.
-    power: Option<u64>,
+    /// The life ends before this change.
+    end: Option<(u64, End)>,
     /// This change fails.
     fault: Option<(u64, Fault)>,
-    /// The power is gone: nothing is done any more.
-    is_dark: bool,
+    /// It has ended: nothing is done any more.
+    ended: Option<End>,
     /// Something has failed.
     has_failed: bool,
+    /// And that was not for want of room.
+    has_broken: bool,
     changes: u64,
 }
 
@@ -49,10 +60,10 @@ impl Weathered {
         self.forecast.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The power goes after so many more changes.
-    pub fn cut_power_after(&self, changes: u64) {
+    /// The life ends after so many more changes.
+    pub fn end_after(&self, changes: u64, end: End) {
         let mut forecast = self.lock();
-        forecast.power = Some(forecast.changes + changes);
+        forecast.end = Some((forecast.changes + changes, end));
     }
 
     /// One of the next changes fails, after so many.
@@ -64,17 +75,22 @@ impl Weathered {
     /// Nothing is going to happen any more.
     pub fn calm(&self) {
         let mut forecast = self.lock();
-        (forecast.power, forecast.fault) = (None, None);
+        (forecast.end, forecast.fault) = (None, None);
     }
 
-    /// The power is gone.
-    pub fn is_dark(&self) -> bool {
-        self.lock().is_dark
+    /// How the life has ended, if it has.
+    pub fn ended(&self) -> Option<End> {
+        self.lock().ended
     }
 
     /// Something has failed, or there was no room, since it was made.
     pub fn has_failed(&self) -> bool {
         self.lock().has_failed
+    }
+
+    /// Something has failed, and not for want of room: who goes on must read again what is there.
+    pub fn has_broken(&self) -> bool {
+        self.lock().has_broken
     }
 
     /// There was no room for something.
@@ -86,11 +102,11 @@ impl Weathered {
     fn meet(&self, is_change: bool) {
         let mut forecast = self.lock();
         forecast.changes += u64::from(is_change);
-        if forecast.power.is_some_and(|at| forecast.changes > at) {
-            forecast.is_dark = true;
+        if let Some((_, end)) = forecast.end.filter(|(at, _)| forecast.changes > *at) {
+            forecast.ended = Some(end);
         }
         let fault = match forecast.fault {
-            _ if forecast.is_dark => Some(Fault::Io),
+            _ if forecast.ended.is_some() => Some(Fault::Io),
             Some((at, fault)) if is_change && forecast.changes > at => {
                 forecast.fault = None;
                 Some(fault)
@@ -99,6 +115,7 @@ impl Weathered {
         };
         if let Some(fault) = fault {
             forecast.has_failed = true;
+            forecast.has_broken |= fault != Fault::NoSpace;
             self.disk.fail(self.disk.calls(), fault);
         }
     }

@@ -15,7 +15,7 @@ use super::objects::{OUT, expected};
 use super::oracle;
 use super::target::Target;
 use super::trace::Trace;
-use super::weather::Weathered;
+use super::weather::{End, Weathered};
 
 /// Turns in which the world must come to rest once nothing happens any more.
 const PATIENCE: u64 = 20_000;
@@ -148,8 +148,9 @@ impl World {
         self.disk.set_capacity(None);
         self.is_full = false;
         self.targets.iter().for_each(|target| target.set_mood(false, false));
-        if self.life.is_none() || self.weather.has_failed() {
-            self.end(false)?;
+        // When only room was wanting, it goes on by itself.
+        if self.life.is_none() || self.weather.has_broken() {
+            self.end(End::Kill)?;
         }
         self.weather.calm();
         for _ in 0..PATIENCE {
@@ -189,7 +190,12 @@ impl World {
             // Also in the middle of something.
             let changes = self.rng.below(30) as u64;
             self.trace.note("the power will go", &[changes]);
-            self.weather.cut_power_after(changes);
+            self.weather.end_after(changes, End::PowerLoss);
+        }
+        if self.happens(self.climate.kill) {
+            let changes = self.rng.below(12) as u64;
+            self.trace.note("it will be killed", &[changes]);
+            self.weather.end_after(changes, End::Kill);
         }
         if self.happens(self.climate.io_error) {
             let (changes, kind) = (self.rng.below(20) as u64, self.rng.below(3));
@@ -249,12 +255,9 @@ impl World {
         self.outcome(done)?;
         if is_chaos && self.life.is_some() && self.happens(self.climate.kill) {
             self.trace.note("killed", &[]);
-            self.end(false)?;
+            self.end(End::Kill)?;
         }
-        if self.weather.is_dark() {
-            self.end(true)?;
-        }
-        Ok(())
+        self.weather.ended().map_or(Ok(()), |end| self.end(end))
     }
 
     /// Goes on after a step, or ends the life.
@@ -264,30 +267,33 @@ impl World {
         self.trace.note("", &[epoch, sealed, checkpoint, self.disk.calls(), self.disk.bytes(), done.is_ok().into()]);
         match done {
             Ok(()) => Ok(()),
-            Err(Fall::Exit(_)) if self.weather.is_dark() => Ok(()),
+            Err(Fall::Exit(_)) if self.weather.ended().is_some() => Ok(()),
             Err(Fall::Exit(why)) if self.weather.has_failed() => {
                 self.trace.note("it ends by itself", &[why.len() as u64]);
-                self.end(false)
+                self.end(End::Kill)
             }
             Err(Fall::Exit(why)) => Err(format!("it has ended though nothing had failed: {why}")),
             Err(Fall::Wrong(wrong)) => Err(wrong),
         }
     }
 
-    /// A life ends: by a power loss, or because the process is gone.
-    fn end(&mut self, is_power_loss: bool) -> Result<(), String> {
+    /// A life ends.
+    fn end(&mut self, end: End) -> Result<(), String> {
         self.count_checkpoints();
         if let Some(life) = self.life.take() {
             // What was on its way to a target may get there when the next life has begun.
-            for (sink, target) in self.targets.iter().enumerate().filter(|_| !self.weather.is_dark()) {
+            for (sink, target) in self.targets.iter().enumerate().filter(|_| self.weather.ended().is_none()) {
                 if self.rng.one_in(2) {
                     life.leave_behind(sink, target.progress());
                 }
             }
         }
         let seed = self.rng.next_u64();
-        self.trace.note("the end", &[is_power_loss.into(), seed, self.disk.steps()]);
-        self.disk = if is_power_loss { self.disk.crash(seed) } else { self.disk.restart() };
+        self.trace.note("the end", &[end as u64, seed, self.disk.steps()]);
+        self.disk = match end {
+            End::PowerLoss => self.disk.crash(seed),
+            End::Kill => self.disk.restart(),
+        };
         self.disk.set_capacity(None);
         self.is_full = false;
         self.weather = Weathered::new(self.disk.clone());
@@ -318,7 +324,7 @@ impl World {
         let opened = Life::open(&self.weather, &self.clock, setup, &self.targets);
         let done = opened.map(|life| self.life = Some(life));
         self.outcome(done)?;
-        if self.weather.is_dark() { self.end(true) } else { Ok(()) }
+        self.weather.ended().map_or(Ok(()), |end| self.end(end))
     }
 
     fn life(&mut self) -> &mut Life {
