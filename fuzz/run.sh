@@ -11,7 +11,7 @@ cd "$(dirname "$0")"
 seconds=${1:-60}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(json csv avro protobuf envelopes log manifest blob note batch hub_manifest segment startup messages ingest sql)
+[ ${#targets[@]} -gt 0 ] || targets=(json csv avro protobuf envelopes log manifest note batch hub_manifest segment startup messages ingest sql)
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/../target/fuzz}
 triple=$(rustc -vV | sed -n 's/^host: //p')

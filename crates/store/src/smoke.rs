@@ -3,7 +3,7 @@
 
 use thalweg_disk::{Disk, NewFile, SimDisk, durable_publish};
 
-use crate::checkpoint::smoke::{read_blob, read_manifest};
+use crate::checkpoint::smoke::read_manifest;
 use crate::log::Log;
 use crate::note::read_note;
 
@@ -41,14 +41,6 @@ pub fn log(bytes: &[u8]) {
 /// A promise is broken.
 pub fn manifest(bytes: &[u8]) {
     read_manifest(bytes);
-}
-
-/// Reads `bytes` as tables of state.
-///
-/// # Panics
-/// A promise is broken.
-pub fn blob(bytes: &[u8]) {
-    read_blob(bytes);
 }
 
 /// Reads `bytes` as a note.

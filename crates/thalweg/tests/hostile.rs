@@ -100,11 +100,6 @@ fn manifests_of_checkpoints() {
 }
 
 #[test]
-fn tables_of_state() {
-    replay("blob", 2_000, thalweg_store::smoke::blob);
-}
-
-#[test]
 fn notes() {
     replay("note", 500, thalweg_store::smoke::note);
 }

@@ -1,6 +1,6 @@
-//! Hostile bytes as a manifest and as tables of state. It must not know any fuzzer.
+//! Hostile bytes as a manifest. It must not know any fuzzer.
 
-use super::{Manifest, blob, load, piece};
+use super::{Manifest, load, piece};
 
 /// As they are, and as the line of a manifest with the right checksum and name.
 pub(crate) fn read_manifest(bytes: &[u8]) {
@@ -26,16 +26,4 @@ pub(crate) fn read_manifest(bytes: &[u8]) {
         drop(piece(bytes, 0, part));
     }
     drop(load::spans(&manifest));
-}
-
-/// As a blob, and as what a blob holds.
-pub(crate) fn read_blob(bytes: &[u8]) {
-    drop(blob::decode(bytes));
-    if let Ok(packed) = zstd::bulk::compress(bytes, 1)
-        && let Ok(tables) = blob::decode(&packed)
-    {
-        let mut again = Vec::new();
-        blob::encode(&tables, &mut again).expect("what was read has a written form");
-        assert_eq!(blob::decode(&again).expect("what was written is read").len(), tables.len());
-    }
 }

@@ -1,4 +1,0 @@
-//! Tables of state: `fuzz/run.sh 60 blob`. It must not know what is promised.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| thalweg_store::smoke::blob(bytes));
