@@ -31,7 +31,12 @@ class Redis(Service):
         """What the hashes under `prefix` hold, by `k`."""
         hashes = [self.ask("HGETALL", key) for key in self.ask("KEYS", f"{prefix}*")]
         fields = [dict(zip(pairs[::2], pairs[1::2])) for pairs in hashes]
-        return {int(row["k"]): row["v"] for row in fields}
+        # One that was deleted meanwhile is empty.
+        return {int(row["k"]): row["v"] for row in fields if row}
+
+    def texts(self, prefix: str) -> dict[int, str]:
+        """The strings under `prefix`, by the number that follows."""
+        return {int(key.removeprefix(prefix)): "".join(self.ask("GET", key)) for key in self.ask("KEYS", f"{prefix}*")}
 
     def replayed(self, stream: str) -> tuple[dict[int, str], list[str]]:
         """What the changes in `stream` come down to, and what is wrong with them."""
@@ -77,7 +82,7 @@ def through_kills(folder: str) -> list[str]:
             texts = {key: f'{{"k":{key},"v":"{text}"}}' for key, text in rows.items()}
             if not eventually(lambda: redis.rows("h:") == rows and redis.replayed("x")[0] == rows):
                 problems.append(f"hashes {redis.rows('h:')}, stream {redis.replayed('x')[0]}, expected {rows}")
-            if not eventually(lambda: {int(k[2:]): redis.ask("GET", k)[0] for k in redis.ask("KEYS", "s/*")} == texts):
+            if not eventually(lambda: redis.texts("s/") == texts):
                 problems.append(f"strings are not {texts}")
             problems += redis.replayed("x")[1]
         problems += server.panics()
