@@ -18,8 +18,8 @@ use thalweg_core::{Error, Result};
 
 /// Bytes that a blob may have when it is not compressed (16 GiB): more is damage.
 const MAX_BYTES: u64 = 16 << 30;
-/// Fast: the state is written once and read only after a crash.
-const LEVEL: i32 = 1;
+/// Fast: the state is written once and read only after a crash, and what compression takes is taken from the stream.
+const LEVEL: i32 = -4;
 /// Set in the number of tables when streams stand without their lengths.
 const STREAMS: u32 = 1 << 31;
 /// Rows that are put in at a time: what is copied for them stays in the processor's caches.
