@@ -1,0 +1,12 @@
+// Starts the console.
+
+import { render } from "preact";
+import { App } from "./app";
+import "./styles/fonts.css";
+import "./styles/tokens.css";
+import "./styles/base.css";
+import "./styles/shell.css";
+import "./styles/parts.css";
+
+const root = document.getElementById("app");
+if (root) render(<App />, root);
