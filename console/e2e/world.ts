@@ -80,7 +80,8 @@ export class World {
     const page = await context.newPage();
     page.on("console", (message) => {
       const text = message.text();
-      if (message.type() === "error" && !text.startsWith("Failed to load resource")) this.complaints.push(text);
+      if (message.type() === "error" && !/^(Failed to load resource|WebSocket connection to)/.test(text))
+        this.complaints.push(text);
     });
     page.on("pageerror", (error) => this.complaints.push(String(error.stack ?? error)));
     return page;

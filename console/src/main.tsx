@@ -7,6 +7,9 @@ import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/shell.css";
 import "./styles/parts.css";
+import "./styles/grid.css";
+import "./styles/picture.css";
+import "./styles/over.css";
 
 const root = document.getElementById("app");
 if (root) render(<App />, root);

@@ -62,6 +62,7 @@ export default function SqlPage() {
           <input
             type="checkbox"
             role="switch"
+            aria-checked={live}
             checked={live}
             onChange={(event) => {
               setLive(event.currentTarget.checked);
