@@ -34,6 +34,8 @@ export interface Figures {
   rowsIn: number;
   rowsOut: number;
   epochs: number;
+  /** Seconds; undefined while none is sealed. */
+  epochLength: number | undefined;
   stateBytes: number;
   hubBytes: number;
   queueBytes: number;
@@ -69,11 +71,13 @@ export function figures(before: Metrics, now: Metrics): Figures {
   const jobs = new Map<string, JobFigures>();
   for (const name of jobNames(now)) jobs.set(name, jobOf(name, before, now, rate));
   const lags = now.all("thalweg_watermark_lag_seconds").map((sample) => sample.value);
+  const epochs = total("thalweg_epochs_total");
   return {
     at: now.at,
     rowsIn: total("thalweg_rows_in_total"),
     rowsOut: total("thalweg_rows_out_total"),
-    epochs: total("thalweg_epochs_total"),
+    epochs,
+    epochLength: epochs > 0 ? 1 / epochs : undefined,
     stateBytes: now.sum("thalweg_state_bytes") ?? 0,
     hubBytes: now.sum("thalweg_hub_bytes") ?? 0,
     queueBytes: now.sum("thalweg_queue_bytes") ?? 0,

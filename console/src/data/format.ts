@@ -56,6 +56,24 @@ function timestamp(text: string): string {
   return text.replace("T", " ").replace(/\+00:00$/, "");
 }
 
+const SHORT: Record<string, string> = {
+  "character varying": "varchar",
+  "timestamp with time zone": "timestamptz",
+  "timestamp without time zone": "timestamp",
+  "time without time zone": "time",
+  "double precision": "double",
+};
+
+/** A type's name where there is little room. */
+export function shortType(type: string): string {
+  return SHORT[type] ?? type;
+}
+
+/** `1 row`, `2 rows`. */
+export function counted(n: number, one: string, many = `${one}s`): string {
+  return `${count(n)} ${n === 1 ? one : many}`;
+}
+
 /** Whether values of a type are set to the right. */
 export function isNumeric(type: string): boolean {
   return /^(smallint|integer|bigint|numeric|real|double precision|oid)$/.test(type);

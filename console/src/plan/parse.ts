@@ -31,9 +31,9 @@ function describe(
   properties: string | undefined,
   names: ReadonlyMap<string, string>,
 ): GraphNode {
-  const { title, detail } = split(withNames(what, names));
+  const { title, detail } = split(withNames(what, names).replace(/^Sink explained \(\)$/, "Result"));
   const notes = properties === undefined ? [] : properties.split("; ").filter((note) => note !== "any");
-  return { id, title, detail, notes, family: familyOf(title, detail) };
+  return { id, title, detail, notes, family: familyOf(title) };
 }
 
 function withNames(what: string, names: ReadonlyMap<string, string>): string {
@@ -54,9 +54,10 @@ function split(what: string): { title: string; detail: string } {
   return { title: first, detail: rest };
 }
 
-function familyOf(title: string, detail: string): GraphNode["family"] {
+function familyOf(title: string): GraphNode["family"] {
   if (/^(Scan|Dead|Values|DataSource|IndexScan|Memory)/.test(title)) return "source";
-  if (/^Sink/.test(title)) return detail.startsWith("explained") ? "view" : "sink";
+  if (title === "Result") return "view";
+  if (title === "Sink") return "sink";
   if (/^(Exchange|Repartition|Coalesce|SortPreserving)/.test(title)) return "move";
   if (/^(Aggregate|Join|HashJoin|TopN|Session|Over|Distinct|Hop|Sort|NestedLoop|Window)/.test(title)) return "state";
   return "step";

@@ -3,6 +3,7 @@
 
 import type { Relation } from "../api/catalog";
 import { quoteName } from "../api/sql";
+import { shortType } from "../data/format";
 
 export interface Suggestion {
   label: string;
@@ -34,11 +35,15 @@ const FUNCTIONS =
 const BEFORE_RELATION =
   /\b(from|join|into|update|table|subscribe to|subscribe|source|view|sink|quarantine|tumble\(|hop\(|session\()\s*[\w$"]*$/i;
 
-const NAMED =
-  /\b(?:from|join|into|update|to)\s+(?:(?:tumble|hop|session)\s*\(\s*)?("[^"]+"|[\w$]+)(?:\.("[^"]+"|[\w$]+))?(?:[^()]*?\))?(?:\s+(?:as\s+)?([a-z_]\w*))?/gi;
-
 const NO_ALIAS =
-  /^(where|on|using|group|order|limit|join|left|right|full|inner|cross|union|set|values|emit|as|having|with)$/i;
+  "where|on|using|group|order|limit|join|left|right|full|inner|cross|union|set|values|emit|as|having|with|select";
+
+// FROM, a relation or a window over one, perhaps its schema, perhaps an alias.
+const NAMED = new RegExp(
+  String.raw`\b(?:from|join|into|update|to)\s+(?:(?:tumble|hop|session)\s*\(\s*)?("[^"]+"|[\w$]+)(?:\.("[^"]+"|[\w$]+))?` +
+    String.raw`(?:[^()]*?\))?(?:\s+(?:as\s+)?(?!(?:${NO_ALIAS})\b)([a-z_]\w*))?`,
+  "gi",
+);
 
 /** What may come at `offset` of `statement`. */
 export function complete(statement: string, offset: number, relations: readonly Relation[]): Completion | undefined {
@@ -84,7 +89,7 @@ function namedIn(statement: string, relations: readonly Relation[]): Used[] {
   for (const [, first = "", second, alias] of statement.matchAll(NAMED)) {
     const [schema, name] = second === undefined ? [undefined, unquote(first)] : [unquote(first), unquote(second)];
     const relation = relations.find((r) => r.name === name && (schema === undefined || r.schema === schema));
-    if (relation) used.push({ relation, alias: alias !== undefined && !NO_ALIAS.test(alias) ? alias : undefined });
+    if (relation) used.push({ relation, alias });
   }
   return used;
 }
@@ -94,7 +99,7 @@ function columnsOf(relation: Relation): Suggestion[] {
     label: name,
     ...applied(name, quoteName(name)),
     kind: "column",
-    detail: type,
+    detail: shortType(type),
     rank: 2,
   }));
 }

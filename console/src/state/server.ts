@@ -16,7 +16,7 @@ const PAST = 300;
 export const SERIES = [
   "rowsIn",
   "rowsOut",
-  "epochs",
+  "epochLength",
   "stateBytes",
   "hubBytes",
   "queueBytes",
@@ -39,9 +39,9 @@ export function seriesOf(...names: Series[]): [number[], ...(number | null)[][]]
 /** Rows put out a second by job, over time. */
 const jobs = new Map<string, History>();
 
-/** In and out of a job, as a chart takes it. */
+/** Changes out of a job, as a chart takes it. */
 export function jobSeries(name: string): [number[], ...(number | null)[][]] {
-  return jobs.get(name)?.data() ?? [[], [], []];
+  return jobs.get(name)?.data() ?? [[], []];
 }
 
 let before: Metrics | undefined;
@@ -59,10 +59,10 @@ async function read(signal: AbortSignal): Promise<Figures | undefined> {
   for (const [name, job] of found.jobs) {
     let past = jobs.get(name);
     if (!past) {
-      past = new History(2, PAST);
+      past = new History(1, PAST);
       jobs.set(name, past);
     }
-    past.push(seconds, [job.rowsIn, job.rowsOut]);
+    past.push(seconds, [job.rowsOut]);
   }
   for (const name of jobs.keys()) if (!found.jobs.has(name)) jobs.delete(name);
   pulse.value += 1;

@@ -110,7 +110,9 @@ function optionsFor({ series, format, small, bars, width, height, colour }: Look
   return {
     width,
     height,
-    ...(small ? { padding: [4, 2, 2, 2] as [number, number, number, number] } : {}),
+    ...(small
+      ? { padding: [4, 2, 2, 2] as [number, number, number, number] }
+      : { padding: [10, 12, 0, 0] as [number, number, number, number] }),
     legend: { show: false },
     cursor: { show: !small, y: false, points: { size: 6 } },
     scales: {
@@ -118,8 +120,8 @@ function optionsFor({ series, format, small, bars, width, height, colour }: Look
       y: { range: (_, __, most) => [0, (most ?? 0) > 0 ? (most ?? 0) * 1.12 : 1] },
     },
     axes: [
-      { ...axis, show: !small, grid: { show: false }, values: (_, ticks) => ticks.map(timeOf) },
-      { ...axis, show: !small, size: 64, values: (_, ticks) => ticks.map((tick) => format(tick)) },
+      { ...axis, show: !small, size: 26, space: 96, grid: { show: false }, values: (_, ticks) => ticks.map(timeOf) },
+      { ...axis, show: !small, size: 60, space: 34, values: (_, ticks) => ticks.map((tick) => format(tick)) },
     ],
     series: [
       { label: "time" },

@@ -3,7 +3,7 @@
 import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Json } from "../api/json";
 import type { Column } from "../api/sql";
-import { cell, isNumeric } from "../data/format";
+import { cell, isNumeric, shortType } from "../data/format";
 import { type Order, sorted } from "../data/sort";
 
 /** A row; `changed` and `touched` as of a live table. */
@@ -74,7 +74,7 @@ export function Grid({ columns, rows, label, commit, order }: Props) {
                 <th scope="col" class={isNumeric(type) ? "number" : undefined} aria-sort={sort}>
                   <button type="button" title={`${name} ${type}`} onClick={() => choose(name)}>
                     {name}
-                    <small>{type}</small>
+                    <small>{shortType(type)}</small>
                   </button>
                 </th>
               );
@@ -117,7 +117,7 @@ function titleOf(value: Json | undefined, type: string): string | undefined {
 }
 
 function widthOf(column: Column, rows: GridRow[], at: number): number {
-  let most = column.name.length + column.type.length + 2;
+  let most = column.name.length + shortType(column.type).length + 2;
   for (const row of rows.slice(0, 60)) most = Math.max(most, cell(row.values[at], column.type).length);
   return Math.min(Math.max(most, LEAST_CH), MOST_CH) + 3;
 }

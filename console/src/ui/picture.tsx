@@ -25,12 +25,15 @@ interface Props {
 
 const MARGIN = 18;
 const BOXES = {
-  right: { box: { width: 208, height: 84 }, gap: { width: 76, height: 26 } },
+  right: { box: { width: 208, height: 84 }, gap: { width: 64, height: 24 } },
   down: { box: { width: 264, height: 66 }, gap: { width: 30, height: 42 } },
 };
 
 /** Characters that fit into a box. */
-const FIT = { right: 30, down: 38 };
+const FIT = { right: 25, down: 33 };
+
+/** A picture that is wider than its place is drawn smaller, down to this; then it scrolls. */
+const SMALLEST = 0.74;
 
 export function Picture({ graph, direction, label, adorn, chosen, onChoose }: Props) {
   const layout = useMemo(() => layOut(graph, { ...BOXES[direction], direction }), [graph, direction]);
@@ -39,9 +42,8 @@ export function Picture({ graph, direction, label, adorn, chosen, onChoose }: Pr
   return (
     <div class="picture">
       <svg
-        width={width}
-        height={height}
         viewBox={`${-MARGIN} ${-MARGIN} ${width} ${height}`}
+        style={{ width: `clamp(${width * SMALLEST}px, 100%, ${width}px)`, aspectRatio: `${width} / ${height}` }}
         role="group"
         aria-label={label}
       >

@@ -15,11 +15,9 @@ import { Code } from "../../ui/code";
 import { Failure } from "../../ui/notice";
 import { Picture } from "../../ui/picture";
 import { planOf } from "../sql/outcome";
+import { inflow } from "./graph";
 
-const RATES: readonly ChartSeries[] = [
-  { label: "rows in", colour: 1, filled: true },
-  { label: "changes out", colour: 2 },
-];
+const RATE: readonly ChartSeries[] = [{ label: "changes out", colour: 1, filled: true }];
 
 interface Props {
   relation: Relation;
@@ -61,7 +59,7 @@ export function Detail({ relation, now, catalog }: Props) {
       {figures && (
         <div class="flow-rates">
           <dl class="facts">
-            <Fact name="In" value={`${count(figures.rowsIn)}/s`} />
+            <Fact name="In" value={`${count(catalog ? inflow(relation.id, catalog, now) : figures.rowsIn)}/s`} />
             <Fact name="Out" value={`${count(figures.rowsOut)}/s`} />
             <Fact name="State" value={bytes(figures.stateBytes)} />
             <Fact name="Waits" value={bytes(figures.queueBytes)} />
@@ -71,9 +69,9 @@ export function Detail({ relation, now, catalog }: Props) {
             {figures.dead > 0 && <Fact name="Dead letters" value={count(figures.dead)} />}
           </dl>
           <Chart
-            label={`Rates of ${relation.name} over the last five minutes`}
-            series={RATES}
-            data={() => jobSeries(relation.name) as [number[], ...(number | null)[][]]}
+            label={`Changes a second of ${relation.name} over the last five minutes`}
+            series={RATE}
+            data={() => jobSeries(relation.name)}
             version={pulse.value}
             format={count}
             height={130}

@@ -9,7 +9,8 @@ import type { Adornment } from "../../ui/picture";
 /** Rows a second at which an edge is as wide as it gets. */
 const WIDEST = 1_000_000;
 
-const FAMILIES: Record<Relation["kind"], GraphNode["family"]> = {
+/** What colours a kind. */
+export const FAMILIES: Record<Relation["kind"], GraphNode["family"]> = {
   source: "source",
   table: "table",
   view: "step",
@@ -51,6 +52,15 @@ function reach(start: string, edges: Graph["edges"], side: "from" | "to"): Set<s
   return found;
 }
 
+/** Rows a second that a relation takes in: from outside, and from what it reads. */
+export function inflow(id: number, catalog: Catalog, now: Figures | undefined): number {
+  const nameOf = new Map(catalog.relations.map((relation) => [relation.id, relation.name]));
+  const own = now?.jobs.get(nameOf.get(id) ?? "")?.rowsIn ?? 0;
+  return catalog.depends
+    .filter((depend) => depend.id === id)
+    .reduce((sum, { on }) => sum + (now?.jobs.get(nameOf.get(on) ?? "")?.rowsOut ?? 0), own);
+}
+
 /** What a box says now. */
 export function adornmentOf(node: GraphNode, catalog: Catalog, now: Figures | undefined): Adornment {
   const figures = now?.jobs.get(node.title);
@@ -58,10 +68,9 @@ export function adornmentOf(node: GraphNode, catalog: Catalog, now: Figures | un
   const job = catalog.jobs.find(({ name }) => name === node.title);
   if (!figures) return { facts: [node.detail, job?.state ?? "computed when it is read"] };
   const out = sink ? sink.rows : figures.rowsOut;
+  const into = inflow(Number(node.id), catalog, now);
   const facts = [
-    figures.rowsIn > 0 && figures.rowsIn !== out
-      ? `${count(figures.rowsIn)}/s in · ${count(out)}/s out`
-      : `${count(out)}/s`,
+    node.family === "source" || node.family === "table" ? `${count(out)}/s` : `${count(into)}/s → ${count(out)}/s`,
     `state ${bytes(figures.stateBytes)}${figures.queueBytes > 0 ? ` · waits ${bytes(figures.queueBytes)}` : ""}`,
     [
       figures.watermarkLag === undefined ? "" : `lag ${duration(figures.watermarkLag)}`,

@@ -8,7 +8,7 @@ import { Failure } from "../../ui/notice";
 import { Picture } from "../../ui/picture";
 import "../../styles/flow.css";
 import { Detail } from "./detail";
-import { adornmentOf, flowGraph } from "./graph";
+import { adornmentOf, FAMILIES, flowGraph } from "./graph";
 
 const NOTHING = parsePlan("");
 
@@ -50,9 +50,9 @@ export default function FlowPage() {
             onChoose={choose}
           />
           <ul class="legend" aria-label="Colours">
-            {["source", "table", "view", "sink"].map((family) => (
-              <li key={family} class={family}>
-                {family === "view" ? "materialized view" : family}
+            {Object.entries(FAMILIES).map(([kind, family]) => (
+              <li key={kind} class={family}>
+                {kind}
               </li>
             ))}
           </ul>

@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { type Catalog, createStatement, type Relation } from "../../api/catalog";
 import { type ApiError, asApiError } from "../../api/errors";
-import { count } from "../../data/format";
+import { counted } from "../../data/format";
 import { href } from "../../state/route";
 import { Code } from "../../ui/code";
 import { Failure, Notice } from "../../ui/notice";
@@ -37,7 +37,7 @@ export function ObjectView({ relation, catalog }: { relation: Relation; catalog:
         <span class="muted">
           {relation.kind}
           {relation.schema !== "public" && ` in ${relation.schema}`}
-          {rows !== undefined && `, about ${count(rows)} rows`}
+          {rows !== undefined && relation.kind !== "source" && `, ${counted(rows, "row")}`}
           {job && `, ${job.state}`}
         </span>
         <a href={href("flow", relation.name)}>Show in the flow</a>

@@ -89,5 +89,5 @@ function Signs({ relation, catalog }: { relation: Relation; catalog: Catalog | u
   const job = catalog?.jobs.find((j) => j.name === relation.name);
   if (job?.error) return <span class="tag bad">{job.state}</span>;
   if (set) return <span class="tag warn">{count(set)} set aside</span>;
-  return <span class="muted">{rows === undefined ? "" : count(rows)}</span>;
+  return <span class="muted">{rows === undefined || relation.kind === "source" ? "" : count(rows)}</span>;
 }

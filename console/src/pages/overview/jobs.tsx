@@ -4,9 +4,10 @@ import type { Catalog } from "../../api/catalog";
 import type { Figures } from "../../data/figures";
 import { bytes, count } from "../../data/format";
 import { href } from "../../state/route";
+import { inflow } from "../flow/graph";
 
 export function Jobs({ now, catalog }: { now: Figures | undefined; catalog: Catalog | undefined }) {
-  const kinds = new Map(catalog?.relations.map(({ name, kind }) => [name, kind]));
+  const relations = new Map(catalog?.relations.map((relation) => [relation.name, relation]));
   const jobs = catalog?.jobs ?? [];
   return (
     <section class="panel" aria-labelledby="jobs">
@@ -36,17 +37,20 @@ export function Jobs({ now, catalog }: { now: Figures | undefined; catalog: Cata
             <tbody>
               {jobs.map(({ name, state }) => {
                 const job = now?.jobs.get(name);
+                const relation = relations.get(name);
                 const slow = now?.bottleneck === name;
                 return (
                   <tr key={name}>
                     <th scope="row">
-                      <a href={href("flow", name)}>{name}</a> <small class="muted">{kinds.get(name) ?? "query"}</small>
+                      <a href={href("flow", name)}>{name}</a> <small class="muted">{relation?.kind ?? "query"}</small>
                     </th>
                     <td class={state === "live" ? "good" : "warn"}>
                       {state}
                       {slow && <span class="tag warn">bottleneck</span>}
                     </td>
-                    <td class="number">{count(job?.rowsIn)}</td>
+                    <td class="number">
+                      {count(catalog && relation ? inflow(relation.id, catalog, now) : job?.rowsIn)}
+                    </td>
                     <td class="number">{count(job?.rowsOut)}</td>
                     <td class="number">{bytes(job?.stateBytes)}</td>
                   </tr>

@@ -1,6 +1,6 @@
 // The Overview: how the server does, at a glance. It must not know how figures are made.
 
-import { bytes, count, duration } from "../../data/format";
+import { bytes, count, counted, duration } from "../../data/format";
 import { metrics, pulse, seriesOf, useCatalog, useFigures } from "../../state/server";
 import { Chart, type ChartSeries } from "../../ui/chart";
 import { Figure } from "../../ui/figure";
@@ -26,7 +26,7 @@ export default function OverviewPage() {
         <h1>Overview</h1>
         {now && (
           <p class="muted">
-            up {duration(now.uptime)} · {count(now.sessions)} sessions · {count(now.subscribers)} followers
+            up {duration(now.uptime)} · {counted(now.sessions, "session")} · {counted(now.subscribers, "follower")}
           </p>
         )}
       </header>

@@ -41,10 +41,10 @@ function vitals(now: Figures | undefined): Vital[] {
     now?.latency === undefined
       ? {
           title: "Epoch",
-          value: now && now.epochs > 0 ? duration(1 / now.epochs) : duration(undefined),
+          value: duration(now?.epochLength),
           note: "until a change is seen, on average",
-          series: "epochs",
-          format: String,
+          series: "epochLength",
+          format: duration,
         }
       : {
           title: "Latency",

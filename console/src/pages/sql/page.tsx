@@ -1,6 +1,8 @@
 // The SQL page: statements, and what they lead to. It must not know the editor's insides.
 
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { ApiError } from "../../api/errors";
+import { statements } from "../../sql/statements";
 import { useCatalog } from "../../state/server";
 import { Icon } from "../../ui/icon";
 import "../../styles/sql.css";
@@ -14,11 +16,19 @@ export default function SqlPage() {
   useCatalog();
   const editor = useRef<Editor>(null);
   const running = useRef<AbortController>(undefined);
+  const ran = useRef<Chosen>(undefined);
   const [outcome, setOutcome] = useState<{ id: number; outcome: Outcome }>();
   const [busy, setBusy] = useState(false);
   const [live, setLive] = useState(keptLive);
   useEffect(() => () => running.current?.abort(), []);
 
+  const markFault = ({ position }: ApiError) => {
+    const chosen = ran.current;
+    // Of several statements it is not told which one a place is in.
+    if (!chosen || position === undefined || statements(chosen.text).length !== 1) return;
+    const lead = chosen.text.length - chosen.text.trimStart().length;
+    editor.current?.mark(chosen.from + lead + position - 1);
+  };
   const begin = async (how: (chosen: Chosen, signal: AbortSignal) => Promise<Outcome>) => {
     const chosen = editor.current?.chosen();
     if (!chosen) return;
@@ -31,10 +41,8 @@ export default function SqlPage() {
     if (abort.signal.aborted) return;
     setBusy(false);
     setOutcome({ id: Date.now(), outcome: found });
-    if (found.kind === "failed" && found.error.position !== undefined) {
-      const lead = chosen.text.length - chosen.text.trimStart().length;
-      editor.current?.mark(chosen.from + lead + found.error.position - 1);
-    }
+    ran.current = chosen;
+    if (found.kind === "failed") markFault(found.error);
   };
   const onRun = () => begin(({ text }, signal) => execute(text, live, signal));
   const onExplain = () => begin(({ text }, signal) => explain(text, signal));
@@ -77,7 +85,7 @@ export default function SqlPage() {
       </div>
       <EditorPane editor={editor} text={keptText()} onChange={keepText} onRun={onRun} onExplain={onExplain} />
       <div class="results">
-        <Results key={outcome?.id} outcome={outcome?.outcome} />
+        <Results key={outcome?.id} outcome={outcome?.outcome} onRefused={markFault} />
       </div>
     </div>
   );

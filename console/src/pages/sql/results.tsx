@@ -1,7 +1,7 @@
 // `Results`: what a run has led to. It must not know how it was run.
 
 import { useEffect, useState } from "preact/hooks";
-import type { ApiError } from "../../api/errors";
+import { type ApiError, asApiError } from "../../api/errors";
 import { type Answer, run } from "../../api/sql";
 import { duration } from "../../data/format";
 import { parsePlan } from "../../plan/parse";
@@ -12,7 +12,13 @@ import { Picture } from "../../ui/picture";
 import { LiveResult } from "./live-result";
 import type { Outcome } from "./outcome";
 
-export function Results({ outcome }: { outcome: Outcome | undefined }) {
+interface Props {
+  outcome: Outcome | undefined;
+  /** The server has refused a query that was to be followed. */
+  onRefused: (error: ApiError) => void;
+}
+
+export function Results({ outcome, onRefused }: Props) {
   if (!outcome) return <p class="result-hint">Results appear here. With “Live” on, they stay up to date.</p>;
   switch (outcome.kind) {
     case "failed":
@@ -22,7 +28,7 @@ export function Results({ outcome }: { outcome: Outcome | undefined }) {
     case "plan":
       return <Plan text={outcome.text} />;
     case "live":
-      return <LiveOrOnce key={outcome.query} query={outcome.query} />;
+      return <LiveOrOnce query={outcome.query} onRefused={onRefused} />;
   }
 }
 
@@ -52,7 +58,7 @@ function Done({ answers, milliseconds }: { answers: Answer[]; milliseconds: numb
 }
 
 /** Not everything can be followed: system tables, for one. That is asked once, and said. */
-function LiveOrOnce({ query }: { query: string }) {
+function LiveOrOnce({ query, onRefused }: { query: string; onRefused: (error: ApiError) => void }) {
   const [refused, setRefused] = useState<ApiError>();
   const [once, setOnce] = useState<Outcome>();
   useEffect(() => {
@@ -60,16 +66,19 @@ function LiveOrOnce({ query }: { query: string }) {
     const begun = performance.now();
     run(query).then(
       (answers) => setOnce({ kind: "done", answers, milliseconds: performance.now() - begun }),
-      // What was said first is about the query as it was meant.
-      () => setOnce({ kind: "failed", error: refused }),
+      (error: unknown) => {
+        const failure = asApiError(error);
+        setOnce({ kind: "failed", error: failure });
+        onRefused(failure);
+      },
     );
   }, [refused]);
   if (!refused) return <LiveResult query={query} onRefused={setRefused} />;
-  if (once?.kind !== "done") return <Results outcome={once} />;
+  if (once?.kind !== "done") return <Results outcome={once} onRefused={onRefused} />;
   return (
     <>
       <Notice kind="info" title="This cannot be followed; it was asked once." detail={refused.message} />
-      <Results outcome={once} />
+      <Results outcome={once} onRefused={onRefused} />
     </>
   );
 }
