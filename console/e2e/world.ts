@@ -46,12 +46,13 @@ export class World {
     private readonly closeDoor: () => void,
   ) {}
 
-  static async open(): Promise<World> {
+  /** With what is built in `dist`, the console unless said otherwise. */
+  static async open(dist = join(ROOT, "dist")): Promise<World> {
     mkdirSync(OUT, { recursive: true });
     const data = mkdtempSync(join(tmpdir(), "thalweg-console-"));
     const [httpPort, pgPort] = [await freePort(), await freePort()];
     const server = start(data, httpPort, pgPort);
-    const door = await openDoor(join(ROOT, "dist"), httpPort);
+    const door = await openDoor(dist, httpPort);
     const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
     const browser = await chromium.launch({ executablePath, args: ARGUMENTS, headless: true });
     const world = new World(server, door.port, httpPort, pgPort, data, browser, () => {
@@ -128,6 +129,17 @@ export class World {
     await stop(this.server);
     this.server = start(this.data, this.httpPort, this.pgPort);
     await this.ready();
+  }
+
+  /** Notes what the browser does, until `traced`. */
+  async trace(page: Page): Promise<void> {
+    await this.browser.startTracing(page, {
+      categories: ["toplevel"],
+    });
+  }
+
+  async traced(): Promise<Buffer> {
+    return this.browser.stopTracing();
   }
 
   /** Where a picture goes. */

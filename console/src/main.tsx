@@ -7,6 +7,7 @@ import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/shell.css";
 import "./styles/parts.css";
+import "./styles/chart.css";
 import "./styles/grid.css";
 import "./styles/picture.css";
 import "./styles/over.css";

@@ -1,15 +1,17 @@
 // `Chart`: series over time, drawn by uPlot, drawn anew at most once a frame. It must not know what the series are.
 
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { inFrame, notInFrame } from "../live/frames";
 import { isDark } from "../state/theme";
 
+/** Which of the colours for series. */
+export type Colour = 1 | 2 | 3 | 4 | 5 | 6;
+
 export interface ChartSeries {
   label: string;
-  /** Which of the colours for series, from 1. */
-  colour: 1 | 2 | 3;
+  colour: Colour;
   /** Filled below the line. */
   filled?: boolean;
 }
@@ -50,7 +52,7 @@ export function Chart({ label, series, data, version, format, height, small = fa
       bars,
       width: element.clientWidth,
       height,
-      colour: coloursOf(element),
+      paint: paintOf(element),
     });
     const made = new uPlot(options, latest.current() as uPlot.AlignedData, element);
     plot.current = made;
@@ -66,7 +68,7 @@ export function Chart({ label, series, data, version, format, height, small = fa
     };
   }, [dark, height, small, bars, series.length]);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const draw = () => plot.current?.setData(latest.current() as uPlot.AlignedData);
     inFrame(draw);
     return () => notInFrame(draw);
@@ -83,9 +85,9 @@ export function Chart({ label, series, data, version, format, height, small = fa
   );
 }
 
-type Colour = (name: string) => string;
+type Paint = (name: string) => string;
 
-function coloursOf(element: HTMLElement): Colour {
+function paintOf(element: HTMLElement): Paint {
   const style = getComputedStyle(element);
   return (name) => style.getPropertyValue(name).trim();
 }
@@ -97,13 +99,13 @@ interface Look {
   bars: boolean;
   width: number;
   height: number;
-  colour: Colour;
+  paint: Paint;
 }
 
-function optionsFor({ series, format, small, bars, width, height, colour }: Look): uPlot.Options {
+function optionsFor({ series, format, small, bars, width, height, paint }: Look): uPlot.Options {
   const axis = {
-    stroke: colour("--ink-3"),
-    grid: { stroke: colour("--grid-line"), width: 1 },
+    stroke: paint("--ink-3"),
+    grid: { stroke: paint("--grid-line"), width: 1 },
     ticks: { show: false },
     font: "11px 'Plex Sans', sans-serif",
   };
@@ -126,7 +128,7 @@ function optionsFor({ series, format, small, bars, width, height, colour }: Look
     series: [
       { label: "time" },
       ...series.map(({ label, colour: at, filled }) => {
-        const stroke = colour(`--series-${at}`);
+        const stroke = paint(`--series-${at}`);
         const line = { label, stroke, width: 1.5, points: { show: false } };
         if (bars) return { ...line, fill: stroke, ...barPaths() };
         return filled ? { ...line, fill: `color-mix(in srgb, ${stroke} 14%, transparent)` } : line;
