@@ -5,7 +5,7 @@ import { useState } from "preact/hooks";
 import { type Expectation, nameOf, quarantineOf, type Relation } from "../../api/catalog";
 import { asApiError } from "../../api/errors";
 import { run } from "../../api/sql";
-import { count } from "../../data/format";
+import { count, counted } from "../../data/format";
 import { catalog } from "../../state/server";
 import { Icon } from "../../ui/icon";
 import { toast } from "../../ui/toasts";
@@ -59,7 +59,7 @@ function Quarantine({ relation }: { relation: Relation }) {
     try {
       const [answer] = await run(`REPLAY QUARANTINE ${nameOf(relation)}`);
       const went = Number(answer?.command.split(" ").at(-1) ?? 0);
-      toast([`${count(went)} rows went in.`, ...(answer?.notices ?? [])].join(" "));
+      toast([`${counted(went, "row")} went in.`, ...(answer?.notices ?? [])].join(" "));
       catalog.now();
     } catch (error) {
       toast(asApiError(error).message, true);

@@ -2,13 +2,7 @@
 // there its styles are constructed sheets, which a policy without 'unsafe-inline' allows. It must not know what running
 // a statement means.
 
-import {
-  autocompletion,
-  type CompletionContext,
-  closeBrackets,
-  closeBracketsKeymap,
-  completionKeymap,
-} from "@codemirror/autocomplete";
+import { autocompletion, type CompletionContext, closeBrackets, closeBracketsKeymap } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
 import { PostgreSQL, sql } from "@codemirror/lang-sql";
 import { bracketMatching, HighlightStyle, indentOnInput, syntaxHighlighting } from "@codemirror/language";
@@ -147,7 +141,7 @@ export function createEditor(host: HTMLElement, options: EditorOptions): Editor 
         closeBrackets(),
         highlightActiveLine(),
         autocompletion({ override: [source], icons: false }),
-        keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...historyKeymap, ...completionKeymap, indentWithTab]),
+        keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...historyKeymap, indentWithTab]),
         sql({ dialect: PostgreSQL }),
         placeholder("SELECT …"),
         EditorView.contentAttributes.of({ "aria-label": "SQL" }),
