@@ -60,20 +60,21 @@ test("from nothing to rows that change live, over a WebSocket", async () => {
 });
 
 test("the editor completes names of the catalog", async () => {
+  await world.sql("CREATE TABLE parts (vendor varchar, weight integer)");
   const page = await world.page();
   await page.goto(`${world.url}#/sql`);
   await page.locator(".cm-content").waitFor();
   // The catalog is asked for when the page opens.
   await page.waitForTimeout(500);
-  await world.write(page, "SELECT v FROM pages");
+  await world.write(page, "SELECT v FROM parts");
   await page.keyboard.press("Home");
   for (let i = 0; i < 8; i++) await page.keyboard.press("ArrowRight");
   await page.keyboard.press("Control+Space");
-  await page.getByRole("option", { name: /^views/ }).waitFor();
+  await page.getByRole("option", { name: /^vendor/ }).waitFor();
   // A choice that has only just appeared is not taken.
   await page.waitForTimeout(200);
   await page.keyboard.press("Enter");
-  expect(await page.locator(".cm-content").textContent()).toBe("SELECT views FROM pages");
+  expect(await page.locator(".cm-content").textContent()).toBe("SELECT vendor FROM parts");
   expect(world.complaints).toEqual([]);
   await page.context().close();
 });

@@ -63,9 +63,9 @@ export function App() {
   const page = PAGES.find(({ name }) => name === route.value.page) ?? PAGES[0];
   return (
     <div class="shell">
-      <a class="skip" href="#content">
+      <button type="button" class="skip" onClick={() => document.getElementById("content")?.focus()}>
         Skip to content
-      </a>
+      </button>
       <Rail pages={PAGES} current={page?.name} />
       <main id="content" class="content" tabIndex={-1}>
         {page && <Stage page={page} />}

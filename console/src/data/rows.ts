@@ -10,6 +10,8 @@ export interface LiveRow {
   /** Unlike that of any other row; an updated row keeps it. */
   id: number;
   values: Json[];
+  /** Equal for equal values. */
+  key: string;
   /** The commit that made it or changed it last, counted from 1; 0: it was there at the start. */
   changed: number;
   /** Columns that the last change touched; undefined: all of them, the row is new. */
@@ -52,7 +54,7 @@ export class LiveTable {
     const holes = this.takeAway(gone);
     const left = this.fill(holes, come, stamp);
     if (holes.size > 0) this.rows = this.rows.filter((_, i) => !holes.has(i));
-    for (const values of left) this.rows.push({ id: this.nextId++, values, changed: stamp });
+    for (const { key, values } of left) this.rows.push({ id: this.nextId++, key, values, changed: stamp });
     const over = this.rows.length - this.most;
     if (over > 0) {
       this.rows.splice(0, over);
@@ -68,7 +70,7 @@ export class LiveTable {
     for (const { count } of gone.values()) wanted += count;
     for (let i = this.rows.length - 1; i >= 0 && wanted > 0; i--) {
       const row = this.rows[i];
-      const counted = row && gone.get(JSON.stringify(row.values));
+      const counted = row && gone.get(row.key);
       if (!row || !counted || counted.count === 0) continue;
       counted.count -= 1;
       wanted -= 1;
@@ -78,7 +80,7 @@ export class LiveTable {
   }
 
   /** Puts rows that come where a row of the same first value goes: an update stays in its place. What is left is new. */
-  private fill(holes: Map<number, LiveRow>, come: Map<string, Counted>, stamp: number): Json[][] {
+  private fill(holes: Map<number, LiveRow>, come: Map<string, Counted>, stamp: number): Keyed[] {
     const byFirst = new Map<string, number[]>();
     for (const [at, row] of [...holes].sort(([a], [b]) => a - b)) {
       const first = JSON.stringify(row.values[0]);
@@ -87,22 +89,27 @@ export class LiveTable {
       else byFirst.set(first, [at]);
     }
     const only = holes.size === 1 && come.size === 1 && this.rows.length === 1 ? 0 : undefined;
-    const left: Json[][] = [];
-    for (const { values, count } of come.values()) {
+    const left: Keyed[] = [];
+    for (const [key, { values, count }] of come) {
       for (let n = 0; n < count; n++) {
         const at = byFirst.get(JSON.stringify(values[0]))?.shift() ?? only;
         const old = at === undefined ? undefined : holes.get(at);
         if (at === undefined || !old) {
-          left.push(values);
+          left.push({ key, values });
           continue;
         }
         holes.delete(at);
         const touched = values.flatMap((value, i) => (same(value, old.values[i]) ? [] : [i]));
-        this.rows[at] = { id: old.id, values, changed: stamp, touched };
+        this.rows[at] = { id: old.id, key, values, changed: stamp, touched };
       }
     }
     return left;
   }
+}
+
+interface Keyed {
+  key: string;
+  values: Json[];
 }
 
 interface Counted {

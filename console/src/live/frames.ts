@@ -32,15 +32,19 @@ function schedule(): void {
 
 async function work(): Promise<void> {
   const begun = performance.now();
-  for (const task of waiting) {
-    waiting.delete(task);
-    task();
-    // What a task sets off (rendering, drawing) is done in microtasks: it counts, too.
-    await undefined;
-    if (performance.now() - begun > BUDGET) break;
+  try {
+    for (const task of waiting) {
+      waiting.delete(task);
+      task();
+      // What a task sets off (rendering, drawing) is done in microtasks: it counts, too.
+      await undefined;
+      if (performance.now() - begun > BUDGET) break;
+    }
+  } finally {
+    // Also when a task has failed: it must not hold up the others.
+    scheduled = false;
+    if (waiting.size > 0) schedule();
   }
-  scheduled = false;
-  if (waiting.size > 0) schedule();
 }
 
 // A frame that was asked for just before the page was hidden would not come.

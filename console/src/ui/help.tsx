@@ -11,6 +11,7 @@ const IN_EDITOR = [
   { keys: "Ctrl Enter", does: "Run the statement at the cursor, or what is selected" },
   { keys: "Ctrl Shift Enter", does: "Draw its plan" },
   { keys: "Ctrl Space", does: "Complete" },
+  { keys: "Esc Tab", does: "Leave the editor" },
 ];
 
 export function Help({ shortcuts }: { shortcuts: Shortcut[] }) {

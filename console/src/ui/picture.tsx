@@ -33,7 +33,7 @@ const BOXES = {
 const FIT = { right: 25, down: 33 };
 
 /** A picture that is wider than its place is drawn smaller, down to this; then it scrolls. */
-const SMALLEST = 0.74;
+const SMALLEST = 0.8;
 
 export function Picture({ graph, direction, label, adorn, chosen, onChoose }: Props) {
   const layout = useMemo(() => layOut(graph, { ...BOXES[direction], direction }), [graph, direction]);

@@ -19,8 +19,8 @@ export const FAMILIES: Record<Relation["kind"], GraphNode["family"]> = {
 };
 
 /** Whether a relation is one that the server made beside another. */
-export function isAside(relation: Relation): boolean {
-  return relation.name.endsWith("$quarantine");
+export function isAside({ name }: { name: string }): boolean {
+  return name.endsWith("$quarantine");
 }
 
 /** All relations and what feeds them; with `around`, only what leads to that relation and what comes from it. */

@@ -4,11 +4,11 @@ import type { Catalog } from "../../api/catalog";
 import type { Figures } from "../../data/figures";
 import { bytes, count } from "../../data/format";
 import { href } from "../../state/route";
-import { inflow } from "../flow/graph";
+import { inflow, isAside } from "../flow/graph";
 
 export function Jobs({ now, catalog }: { now: Figures | undefined; catalog: Catalog | undefined }) {
   const relations = new Map(catalog?.relations.map((relation) => [relation.name, relation]));
-  const jobs = catalog?.jobs ?? [];
+  const jobs = catalog?.jobs.filter(({ name }) => !isAside({ name })) ?? [];
   return (
     <section class="panel" aria-labelledby="jobs">
       <h2 id="jobs">Jobs</h2>

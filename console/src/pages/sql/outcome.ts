@@ -21,6 +21,9 @@ export async function execute(script: string, live: boolean, signal: AbortSignal
   const first = followed === undefined ? all : all.slice(0, -1);
   const begun = performance.now();
   try {
+    const [only] = all.length === 1 ? all : [];
+    const explained = only && /^explain\s+([\s\S]+)$/i.exec(only.text)?.[1];
+    if (explained) return { kind: "plan", text: await planOf(explained, signal) };
     // In one request, as all of them belong to one session.
     const answers = first.length > 0 ? await run(first.map((s) => s.text).join(";\n"), [], signal) : [];
     if (first.some((s) => changesCatalog(s.text))) catalog.now();
