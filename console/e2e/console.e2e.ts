@@ -86,6 +86,14 @@ test("what is wrong is said and its place is marked; what cannot be followed is 
   await page.keyboard.press("Control+Enter");
   await page.getByText("relation pagez does not exist").waitFor();
   await page.locator(".cm-fault", { hasText: "pagez" }).waitFor();
+  for (const live of [true, false]) {
+    await page.getByRole("switch", { name: "Live" }).setChecked(live);
+    await world.write(page, "SELECT '🌊' AS a;\n\nSELECT page\nFROM pagez");
+    await page.keyboard.press("Control+A");
+    await page.keyboard.press("Control+Enter");
+    await page.locator(".cm-fault", { hasText: "pagez" }).waitFor();
+  }
+  await page.getByRole("switch", { name: "Live" }).check();
   await world.write(page, "SELECT name FROM thalweg_catalog.sources");
   await page.keyboard.press("Control+Enter");
   await page.getByText("This cannot be followed; it was asked once.").waitFor();

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { changesCatalog, isQuery, orderOf, statementAt, statements, subscribed } from "./statements";
+import { changesCatalog, isQuery, offsetOf, orderOf, statementAt, statements, subscribed } from "./statements";
 
 const texts = (script: string) => statements(script).map((s) => s.text);
 
@@ -26,6 +26,12 @@ test("the statement at the cursor, also just behind its semicolon", () => {
   expect(statementAt(script, 9)?.text).toBe("SELECT 1");
   expect(statementAt(script, 12)?.text).toBe("SELECT 2");
   expect(statementAt(script, script.length)?.text).toBe("SELECT 2");
+});
+
+test("places are told in characters", () => {
+  expect(offsetOf("SELECT '🌊', x", 13)).toBe(13);
+  expect(offsetOf("SELECT x", 8)).toBe(7);
+  expect(offsetOf("SELECT x", 99)).toBe(8);
 });
 
 test("kinds", () => {

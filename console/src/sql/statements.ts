@@ -58,6 +58,18 @@ export function changesCatalog(statement: string): boolean {
   return /^(create|alter|drop|comment|grant|revoke|set|replay|truncate)\b/i.test(withoutComments(statement));
 }
 
+/** The offset of a place that the server tells: characters from 1, where JavaScript counts halves of some. */
+export function offsetOf(text: string, position: number): number {
+  let offset = 0;
+  let left = position - 1;
+  for (const character of text) {
+    if (left <= 0) break;
+    left -= 1;
+    offset += character.length;
+  }
+  return offset;
+}
+
 export interface Order {
   column: string;
   descending: boolean;

@@ -39,7 +39,7 @@ export function Detail({ relation, now, catalog }: Props) {
     const read = async (): Promise<Insides> => {
       const statement = await createStatement(relation);
       const hasPlan = relation.kind === "materialized view" || relation.kind === "sink";
-      return hasPlan ? { statement, graph: parsePlan(await planOf(statement), names) } : { statement };
+      return hasPlan ? { statement, graph: parsePlan(await planOf(`EXPLAIN ${statement}`), names) } : { statement };
     };
     read()
       .catch((error: unknown) => ({ error: asApiError(error) }))

@@ -9,6 +9,7 @@ import { Code } from "../../ui/code";
 import { Failure, Notice } from "../../ui/notice";
 import { Tabs } from "../../ui/tabs";
 import { DeadLetters } from "./dead-letters";
+import { Delivery } from "./delivery";
 import { Quality } from "./quality";
 import { Rows } from "./rows";
 
@@ -17,7 +18,9 @@ export function ObjectView({ relation, catalog }: { relation: Relation; catalog:
   const rows = catalog.rows.get(relation.id);
   const expectations = catalog.expectations.filter((e) => e.relation === relation.id);
   const tabs = [
-    ...(relation.kind === "sink" ? [] : [{ title: "Rows", content: () => <Rows relation={relation} size={rows} /> }]),
+    ...(relation.kind === "sink"
+      ? [{ title: "Delivery", content: () => <Delivery relation={relation} /> }]
+      : [{ title: "Rows", content: () => <Rows relation={relation} size={rows} /> }]),
     { title: "Columns", content: () => <Columns relation={relation} /> },
     ...(expectations.length > 0
       ? [{ title: "Quality", content: () => <Quality relation={relation} expectations={expectations} /> }]

@@ -1,8 +1,6 @@
 // The SQL page: statements, and what they lead to. It must not know the editor's insides.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { ApiError } from "../../api/errors";
-import { statements } from "../../sql/statements";
 import { useCatalog } from "../../state/server";
 import { Icon } from "../../ui/icon";
 import "../../styles/sql.css";
@@ -16,33 +14,28 @@ export default function SqlPage() {
   useCatalog();
   const editor = useRef<Editor>(null);
   const running = useRef<AbortController>(undefined);
-  const ran = useRef<Chosen>(undefined);
+  /** Where what is run begins in the editor. */
+  const began = useRef(0);
   const [outcome, setOutcome] = useState<{ id: number; outcome: Outcome }>();
   const [busy, setBusy] = useState(false);
   const [live, setLive] = useState(keptLive);
   useEffect(() => () => running.current?.abort(), []);
 
-  const markFault = ({ position }: ApiError) => {
-    const chosen = ran.current;
-    // Of several statements it is not told which one a place is in.
-    if (!chosen || position === undefined || statements(chosen.text).length !== 1) return;
-    const lead = chosen.text.length - chosen.text.trimStart().length;
-    editor.current?.mark(chosen.from + lead + position - 1);
-  };
+  const mark = (at: number | undefined) => editor.current?.mark(at === undefined ? undefined : began.current + at);
   const begin = async (how: (chosen: Chosen, signal: AbortSignal) => Promise<Outcome>) => {
     const chosen = editor.current?.chosen();
     if (!chosen) return;
     running.current?.abort();
     const abort = new AbortController();
     running.current = abort;
+    began.current = chosen.from;
     editor.current?.mark(undefined);
     setBusy(true);
     const found = await how(chosen, abort.signal);
     if (abort.signal.aborted) return;
     setBusy(false);
     setOutcome({ id: Date.now(), outcome: found });
-    ran.current = chosen;
-    if (found.kind === "failed") markFault(found.error);
+    if (found.kind === "failed") mark(found.at);
   };
   const onRun = () => begin(({ text }, signal) => execute(text, live, signal));
   const onExplain = () => begin(({ text }, signal) => explain(text, signal));
@@ -85,7 +78,7 @@ export default function SqlPage() {
       </div>
       <EditorPane editor={editor} text={keptText()} onChange={keepText} onRun={onRun} onExplain={onExplain} />
       <div class="results">
-        <Results key={outcome?.id} outcome={outcome?.outcome} onRefused={markFault} />
+        <Results key={outcome?.id} outcome={outcome?.outcome} onFailed={mark} />
       </div>
     </div>
   );

@@ -1,7 +1,7 @@
 // `Results`: what a run has led to. It must not know how it was run.
 
 import { useEffect, useState } from "preact/hooks";
-import { type ApiError, asApiError } from "../../api/errors";
+import type { ApiError } from "../../api/errors";
 import { type Answer, run } from "../../api/sql";
 import { duration } from "../../data/format";
 import { parsePlan } from "../../plan/parse";
@@ -10,15 +10,15 @@ import { Grid } from "../../ui/grid";
 import { Failure, Notice } from "../../ui/notice";
 import { Picture } from "../../ui/picture";
 import { LiveResult } from "./live-result";
-import type { Outcome } from "./outcome";
+import { failed, type Outcome } from "./outcome";
 
 interface Props {
   outcome: Outcome | undefined;
-  /** The server has refused a query that was to be followed. */
-  onRefused: (error: ApiError) => void;
+  /** A query that was to be followed is wrong, at a place in the script. */
+  onFailed: (at: number | undefined) => void;
 }
 
-export function Results({ outcome, onRefused }: Props) {
+export function Results({ outcome, onFailed }: Props) {
   if (!outcome) return <p class="result-hint">Results appear here. With “Live” on, they stay up to date.</p>;
   switch (outcome.kind) {
     case "failed":
@@ -28,7 +28,7 @@ export function Results({ outcome, onRefused }: Props) {
     case "plan":
       return <Plan text={outcome.text} />;
     case "live":
-      return <LiveOrOnce query={outcome.query} onRefused={onRefused} />;
+      return <LiveOrOnce query={outcome.query} from={outcome.from} onFailed={onFailed} />;
   }
 }
 
@@ -57,28 +57,35 @@ function Done({ answers, milliseconds }: { answers: Answer[]; milliseconds: numb
   );
 }
 
+interface LiveProps {
+  query: string;
+  from: number;
+  onFailed: Props["onFailed"];
+}
+
 /** Not everything can be followed: system tables, for one. That is asked once, and said. */
-function LiveOrOnce({ query, onRefused }: { query: string; onRefused: (error: ApiError) => void }) {
+function LiveOrOnce({ query, from, onFailed }: LiveProps) {
   const [refused, setRefused] = useState<ApiError>();
   const [once, setOnce] = useState<Outcome>();
   useEffect(() => {
     if (!refused) return;
     const begun = performance.now();
-    run(query).then(
-      (answers) => setOnce({ kind: "done", answers, milliseconds: performance.now() - begun }),
-      (error: unknown) => {
-        const failure = asApiError(error);
-        setOnce({ kind: "failed", error: failure });
-        onRefused(failure);
-      },
-    );
+    run(query)
+      .then((answers): Outcome => ({ kind: "done", answers, milliseconds: performance.now() - begun }))
+      .catch((error: unknown) => failed(error, query, from))
+      .then((outcome) => {
+        setOnce(outcome);
+        if (outcome.kind === "failed") onFailed(outcome.at);
+      });
   }, [refused]);
   if (!refused) return <LiveResult query={query} onRefused={setRefused} />;
-  if (once?.kind !== "done") return <Results outcome={once} onRefused={onRefused} />;
+  if (!once) return null;
   return (
     <>
-      <Notice kind="info" title="This cannot be followed; it was asked once." detail={refused.message} />
-      <Results outcome={once} onRefused={onRefused} />
+      {once.kind === "done" && (
+        <Notice kind="info" title="This cannot be followed; it was asked once." detail={refused.message} />
+      )}
+      <Results outcome={once} onFailed={onFailed} />
     </>
   );
 }
