@@ -13,7 +13,10 @@ const SECONDS = 20;
 let world: World;
 
 beforeAll(async () => {
+  // As it is delivered, not as a test runner would have it.
+  process.env.NODE_ENV = "production";
   await build({
+    mode: "production",
     root: join(HERE, "frames"),
     configFile: resolve(HERE, "..", "vite.config.ts"),
     logLevel: "error",

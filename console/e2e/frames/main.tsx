@@ -5,6 +5,7 @@ import { useLive } from "../../src/live/use-live";
 import { Grid } from "../../src/ui/grid";
 import { LiveBadge } from "../../src/ui/live-badge";
 import { LiveChart } from "../../src/ui/live-chart";
+import "../../src/styles/fonts.css";
 import "../../src/styles/tokens.css";
 import "../../src/styles/base.css";
 import "../../src/styles/parts.css";

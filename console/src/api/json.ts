@@ -3,8 +3,8 @@
 /** A value as the server writes it. Numbers that a double cannot hold exactly stay text. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-/** A run of digits, with or without a point, that a double may not hold. */
-const LONG_NUMBER = /[:[,]\s*-?(?=[\d.]{16,})\d+(\.\d+)?/;
+/** A number that a double may not hold: 16 digits without a point, 18 with one. (A double itself is written in 17.) */
+const LONG_NUMBER = /[:[,]\s*-?(?:\d{16}|(?=[\d.]{19})[1-9]\d*\.)/;
 
 interface ReviverContext {
   source?: string;

@@ -33,6 +33,8 @@ const MOST_CH = 44;
 export function Grid({ columns, rows, label, commit, order }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const [view, setView] = useState({ top: 0, height: 600 });
+  const pace = useRef<Pace>({ commit: 0, at: 0, fades: true });
+  pace.current = paced(pace.current, commit ?? 0);
   const [chosen, setChosen] = useState<Order>();
   const by = chosen ?? order;
   const shown = useMemo(() => sorted(rows, columns, by), [rows, columns, by, commit]);
@@ -86,7 +88,7 @@ export function Grid({ columns, rows, label, commit, order }: Props) {
           {shown.slice(first, last).map((row, i) => (
             <tr key={row.id} aria-rowindex={first + i + 2}>
               {columns.map((column, c) => (
-                <td class={classes(row, c, column, commit)} title={titleOf(row.values[c], column.type)}>
+                <td class={classes(row, c, column, pace.current)} title={titleOf(row.values[c], column.type)}>
                   {cell(row.values[c], column.type)}
                 </td>
               ))}
@@ -100,13 +102,28 @@ export function Grid({ columns, rows, label, commit, order }: Props) {
   );
 }
 
-/** A change of a value is marked for a moment; two names of one animation, so that it begins anew each time. */
-function classes(row: GridRow, at: number, column: Column, commit: number | undefined): string {
+/** When the last two commits came: a mark that fades is for changes that one can follow; it costs each frame. */
+interface Pace {
+  commit: number;
+  at: number;
+  fades: boolean;
+}
+
+const FOLLOWABLE = 400;
+
+function paced(pace: Pace, commit: number): Pace {
+  if (pace.commit === commit) return pace;
+  const now = performance.now();
+  return { commit, at: now, fades: now - pace.at > FOLLOWABLE };
+}
+
+/** A change of a value is marked; two names of one animation, so that it begins anew each time. */
+function classes(row: GridRow, at: number, column: Column, { commit, fades }: Pace): string {
   const names = isNumeric(column.type) ? ["number"] : [];
   const value = row.values[at];
   if (value === null || value === undefined) names.push("null");
   if (commit && row.changed === commit && (row.touched === undefined || row.touched.includes(at))) {
-    names.push(commit % 2 === 0 ? "fresh-a" : "fresh-b");
+    names.push(fades ? (commit % 2 === 0 ? "fading-a" : "fading-b") : "fresh");
   }
   return names.join(" ");
 }
