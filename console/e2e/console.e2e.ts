@@ -113,7 +113,7 @@ test("a plan is drawn, and the flow of all jobs", async () => {
   expect(await plan.getByText("Aggregate partial", { exact: true }).count()).toBe(1);
 
   await page.goto(`${world.url}#/flow`);
-  await page.getByRole("button", { name: /^pages,/ }).click();
+  await page.getByRole("button", { name: /^pages\b/ }).click();
   await page.getByRole("group", { name: "The operators of pages" }).waitFor();
   await page.getByText("CREATE MATERIALIZED VIEW pages AS").waitFor();
   expect(world.complaints).toEqual([]);

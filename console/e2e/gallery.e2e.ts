@@ -69,7 +69,7 @@ test.each(LOOKS)("pictures, $name", async ({ name: look, options }) => {
   await page.getByRole("group", { name: "What feeds what" }).waitFor();
   await page.waitForTimeout(3000);
   await shoot(page, look, "flow");
-  await page.getByRole("button", { name: /^alarms,/ }).click();
+  await page.getByRole("button", { name: /^alarms / }).click();
   await page.getByRole("group", { name: "The operators of alarms" }).waitFor();
   await page.waitForTimeout(2000);
   await page.screenshot({ path: world.picture(`${look}-flow-detail`) });

@@ -92,7 +92,7 @@ interface BoxProps {
 function Box({ node, at, adornment, fit, isChosen, onChoose }: BoxProps) {
   const facts = adornment.facts ?? [node.detail, node.notes.join(" · ")];
   const choose = () => onChoose?.(node.id);
-  const whole = [node.title, node.detail, ...facts, adornment.markText].filter(Boolean).join("\n");
+  const whole = [...new Set([node.title, node.detail, ...facts, adornment.markText])].filter(Boolean).join("\n");
   const names = ["box", node.family, adornment.mark ?? "", isChosen ? "chosen" : "", onChoose ? "can-choose" : ""];
   const reach = onChoose && {
     role: "button" as const,
@@ -106,28 +106,25 @@ function Box({ node, at, adornment, fit, isChosen, onChoose }: BoxProps) {
     },
   };
   return (
-    <g
-      class={names.filter(Boolean).join(" ")}
-      transform={`translate(${at.x} ${at.y})`}
-      {...reach}
-      aria-label={whole.replaceAll("\n", ", ")}
-    >
+    <g class={names.filter(Boolean).join(" ")} transform={`translate(${at.x} ${at.y})`} {...reach}>
       <title>{whole}</title>
-      <rect width={at.width} height={at.height} rx="8" />
-      <path class="family" d={`M0 12v${at.height - 24}`} />
-      <text class="box-title" x="16" y="23">
-        {cut(node.title, fit - 2)}
-      </text>
-      {facts.map((fact, i) => (
-        <text class="box-fact" x="16" y={42 + i * 16}>
-          {cut(fact, fit)}
+      <g aria-hidden="true">
+        <rect width={at.width} height={at.height} rx="8" />
+        <path class="family" d={`M0 12v${at.height - 24}`} />
+        <text class="box-title" x="16" y="23">
+          {cut(node.title, fit - 2)}
         </text>
-      ))}
-      {adornment.markText && (
-        <text class="box-mark" x={at.width - 12} y="23" text-anchor="end">
-          {adornment.markText}
-        </text>
-      )}
+        {facts.map((fact, i) => (
+          <text class="box-fact" x="16" y={42 + i * 16}>
+            {cut(fact, fit)}
+          </text>
+        ))}
+        {adornment.markText && (
+          <text class="box-mark" x={at.width - 12} y="23" text-anchor="end">
+            {adornment.markText}
+          </text>
+        )}
+      </g>
     </g>
   );
 }

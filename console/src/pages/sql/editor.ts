@@ -144,7 +144,7 @@ export function createEditor(host: HTMLElement, options: EditorOptions): Editor 
         keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...historyKeymap, indentWithTab]),
         sql({ dialect: PostgreSQL }),
         placeholder("SELECT …"),
-        EditorView.contentAttributes.of({ "aria-label": "SQL" }),
+        EditorView.contentAttributes.of({ "aria-label": "SQL", tabindex: "0" }),
         EditorView.lineWrapping,
         EditorView.updateListener.of((update) => {
           if (update.docChanged) options.onChange(update.state.doc.toString());
