@@ -1,0 +1,22 @@
+// The pages: a line for each. A page is a file with a default component; it is loaded when it is first opened. It must
+// not know what is on them.
+
+import type { ComponentType } from "preact";
+import type { IconName } from "./ui/icon";
+
+export interface Page {
+  /** In the address. */
+  name: string;
+  title: string;
+  /** The key after `g`. */
+  key: string;
+  icon: IconName;
+  load: () => Promise<{ default: ComponentType }>;
+}
+
+export const PAGES: readonly Page[] = [
+  { name: "overview", title: "Overview", key: "o", icon: "pulse", load: () => import("./pages/overview/page") },
+  { name: "sql", title: "SQL", key: "s", icon: "prompt", load: () => import("./pages/sql/page") },
+  { name: "flow", title: "Flow", key: "f", icon: "flow", load: () => import("./pages/flow/page") },
+  { name: "objects", title: "Objects", key: "b", icon: "layers", load: () => import("./pages/objects/page") },
+];

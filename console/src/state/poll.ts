@@ -1,0 +1,61 @@
+// Asking again and again while someone looks, not while the page is hidden, and without two questions at a time. It must
+// not know what is asked.
+
+import { type Signal, signal } from "@preact/signals";
+import { type ApiError, asApiError } from "../api/errors";
+
+/** What was last told, and whether asking goes wrong. */
+export interface Polled<T> {
+  value?: T;
+  error?: ApiError;
+}
+
+export class Poll<T> {
+  readonly state: Signal<Polled<T>> = signal({});
+  private users = 0;
+  private abort: AbortController | undefined;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly ask: (signal: AbortSignal) => Promise<T>,
+    private readonly interval: number,
+  ) {
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden && this.users > 0) this.now();
+    });
+  }
+
+  /** Asks as long as the function that is returned has not been called. */
+  use(): () => void {
+    this.users += 1;
+    if (this.users === 1) this.now();
+    return () => {
+      this.users -= 1;
+      if (this.users === 0) this.stop();
+    };
+  }
+
+  /** Asks at once. */
+  now(): void {
+    this.stop();
+    if (this.users === 0) return;
+    const abort = new AbortController();
+    this.abort = abort;
+    this.ask(abort.signal)
+      .then((value) => {
+        if (!abort.signal.aborted) this.state.value = { value };
+      })
+      .catch((error: unknown) => {
+        if (!abort.signal.aborted) this.state.value = { ...this.state.peek(), error: asApiError(error) };
+      })
+      .finally(() => {
+        if (abort.signal.aborted || document.hidden || this.users === 0) return;
+        this.timer = setTimeout(() => this.now(), this.interval);
+      });
+  }
+
+  private stop(): void {
+    this.abort?.abort();
+    clearTimeout(this.timer);
+  }
+}
