@@ -1,11 +1,11 @@
-//! Waiting for a future from code that is not async. It must not know what is waited for.
+//! Futures of client libraries in code that is not async: waited for, or beside it. It must not know what they do.
 
 use std::future::Future;
 use std::sync::LazyLock;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// One thread for the rare questions that client libraries ask asynchronously.
+/// One thread for what client libraries do asynchronously: questions that are rare, and fetches that wait for a network.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     Builder::new_multi_thread()
         .worker_threads(1)
@@ -23,4 +23,10 @@ pub(crate) fn block_on<T: Send + 'static>(future: impl Future<Output = T> + Send
         let _ = sender.send(future.await);
     });
     receiver.recv().ok()
+}
+
+/// Lets `work` go on beside whoever calls, until it is done or aborted.
+#[cfg(feature = "s3")]
+pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) -> tokio::task::AbortHandle {
+    RUNTIME.spawn(work).abort_handle()
 }

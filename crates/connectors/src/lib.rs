@@ -5,7 +5,7 @@
 //! [`thalweg_core::Sink`] or a [`thalweg_core::EpochSink`].
 
 mod blackhole;
-#[cfg(any(feature = "kafka", feature = "postgres"))]
+#[cfg(any(feature = "kafka", feature = "postgres", feature = "s3"))]
 mod block;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod changes;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::physical_expr::expressions::Column;
 use thalweg_core::{Error, Result};
 use thalweg_plan::{Operation, Properties};
 
@@ -17,7 +18,7 @@ use crate::operator::{Operator, WorkerInfo};
 use crate::over::Over;
 use crate::session::Session;
 use crate::table::Table;
-use crate::topn::TopN;
+use crate::topn::{TopN, is_latest};
 
 /// The operator of a node; `inputs` and `output` are the properties of its inputs and of itself.
 ///
@@ -84,4 +85,26 @@ pub fn build(
             return Err(Error::Internal("an operation that the runtime renders itself".into()));
         }
     })
+}
+
+/// The state of `operation` holds all that stands of what it has put out: whoever keeps that need not save it again.
+pub fn holds_output(operation: &Operation, inputs: &[&Properties]) -> bool {
+    match operation {
+        Operation::Table { key } => !key.is_empty(),
+        // A partition that is forgotten is not taken back.
+        Operation::TopN { offset, limit, close: None, .. } => {
+            inputs.first().is_some_and(|input| is_latest(input.append_only, *offset, *limit))
+        }
+        _ => false,
+    }
+}
+
+/// `operation` puts out each row that it gets, with the columns in another order at most.
+pub fn passes_rows_on(operation: &Operation) -> bool {
+    match operation {
+        Operation::Calc { predicate: None, project } => {
+            project.iter().flatten().all(|(expr, _)| expr.downcast_ref::<Column>().is_some())
+        }
+        _ => false,
+    }
 }

@@ -25,7 +25,7 @@ mod topn;
 mod view;
 
 pub use aggregate::Aggregate;
-pub use build::build;
+pub use build::{build, holds_output, passes_rows_on};
 pub use calc::Calc;
 pub use collect::Collect;
 pub use expire::Expire;

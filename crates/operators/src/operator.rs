@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use arrow::array::RecordBatch;
-use thalweg_core::{DeltaBatch, EpochHeader, Result, vnode};
+use thalweg_core::{DeltaBatch, EpochHeader, Error, Result, vnode};
 
 /// A sans-IO state machine. The runtime calls, for each epoch in order: `on_delta` any number of times, then
 /// `on_epoch` once when the epoch is complete on every port.
@@ -42,6 +42,14 @@ pub trait Operator {
     fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
         let _ = (deltas, keep);
         Ok(())
+    }
+
+    /// What stands of all that it has put out; only of an operator whose state holds that, see [`crate::holds_output`].
+    ///
+    /// # Errors
+    /// It does not.
+    fn standing(&self, _out: &mut Output) -> Result<()> {
+        Err(Error::Internal("an operator that does not hold what it has put out is asked for it".to_owned()))
     }
 
     /// Bytes of state held, for the memory budget.

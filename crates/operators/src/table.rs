@@ -167,6 +167,14 @@ impl Operator for Table {
         Ok(())
     }
 
+    fn standing(&self, out: &mut Output) -> Result<()> {
+        for segment in self.store.segments() {
+            let rows = self.store.gather_all(&self.store.live_ids(segment))?;
+            out.push(DeltaBatch::insert(RecordBatch::try_new(Arc::clone(&self.schema), rows)?));
+        }
+        Ok(())
+    }
+
     fn state_bytes(&self) -> usize {
         self.store.bytes() + self.chain.bytes() + self.saved.bytes()
     }
@@ -179,7 +187,7 @@ mod tests {
     use arrow::array::Int8Array;
 
     use super::*;
-    use crate::testing::{Cell, Rng, Row, Standing, Step, batch, header, run, schema};
+    use crate::testing::{Cell, Rng, Row, Standing, Step, add, batch, header, held, run, schema};
     use thalweg_core::{Watermark, writes_schema};
 
     /// Random writes, and what each leaves of a map by key.
@@ -222,6 +230,12 @@ mod tests {
                     saved.push(table.snapshot().expect("snapshots"));
                     table = Table::new(Arc::clone(&spec), vec![0]);
                     table.restore(&saved, &|_| true).expect("restores");
+                    let mut held_rows = Standing::new();
+                    held(&table)
+                        .expect("a table with a key holds its rows")
+                        .iter()
+                        .for_each(|d| add(&mut held_rows, d));
+                    assert_eq!(held_rows, standing, "seed {seed}, epoch {epoch}: held after a restore");
                 }
             }
         }

@@ -255,6 +255,12 @@ fn routed(step: &Step, keys: &[Vec<usize>], index: usize, peers: usize) -> Step 
     Step { deltas: deltas.filter(|(_, d)| !d.is_empty()).collect(), header: step.header.clone() }
 }
 
+/// What stands of all that an operator has put out, if it holds that.
+pub(crate) fn held(operator: &dyn Operator) -> Option<Vec<DeltaBatch>> {
+    let mut out = Output::default();
+    operator.standing(&mut out).ok().map(|()| out.drain().collect())
+}
+
 /// The inputs and the oracle of a check.
 pub(crate) struct Check<'a> {
     pub make: &'a dyn Fn() -> Box<dyn Operator>,
@@ -314,6 +320,12 @@ impl Check<'_> {
                         worker
                     })
                     .collect();
+                // Those that hold what they have put out hold it still.
+                if let Some(held) = workers.iter().map(|worker| held(worker.as_ref())).collect::<Option<Vec<_>>>() {
+                    let mut all = Standing::new();
+                    held.iter().flatten().for_each(|delta| add(&mut all, delta));
+                    assert_eq!(all, standing, "held after a restore");
+                }
             }
         }
         assert_eq!(&standing, want, "through restores");

@@ -4,7 +4,7 @@ use thalweg_core::{DeltaBatch, Error, Result};
 use thalweg_operators::{Operator, StateTable, WorkerInfo, build};
 use thalweg_plan::{Operation, Plan};
 
-use crate::live::{ROWS, with_weights, without_weights};
+use crate::live::{ROWS, saved_rows, without_weights};
 
 /// One change that says the same as `chain`, of the operator in `slot` of `plan`.
 ///
@@ -36,5 +36,5 @@ fn net(chain: &[Vec<StateTable>]) -> Result<Vec<StateTable>> {
     if all.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(vec![StateTable { name: ROWS.into(), upserts: with_weights(&all)?, deletes: None }])
+    Ok(vec![saved_rows(&all)?])
 }

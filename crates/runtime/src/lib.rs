@@ -26,6 +26,7 @@ mod save;
 mod shell;
 mod sink;
 mod splits;
+mod standing;
 mod stats;
 mod stepper;
 

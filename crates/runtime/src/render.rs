@@ -12,8 +12,26 @@ use timely::dataflow::{ProbeHandle, Scope};
 
 use crate::budget::{Budget, Gauge};
 use crate::feed::Input;
+use crate::live::saved_rows;
 use crate::save::SavedJob;
 use crate::shell::{Context, Deltas, Route, install};
+use crate::standing::Standing;
+
+/// The last operator of a job on one worker.
+pub(crate) struct Last {
+    pub operator: Box<dyn Operator>,
+    /// The way of the rows that it has from the state of another and does not save, see [`held_by`]; or empty.
+    ///
+    /// [`held_by`]: crate::standing::held_by
+    pub held_by: Vec<NodeId>,
+}
+
+impl Last {
+    /// One that saves what it keeps.
+    pub fn saving(operator: Box<dyn Operator>) -> Self {
+        Self { operator, held_by: Vec::new() }
+    }
+}
 
 /// The inputs of a rendered plan, by source: rows and, if read, rejects; and one that only keeps time.
 pub(crate) struct Rendered {
@@ -27,7 +45,7 @@ pub(crate) struct Rendered {
 pub(crate) fn render<'scope>(
     scope: Scope<'scope, u64>,
     plan: &Plan,
-    sinks: Vec<Box<dyn Operator>>,
+    sinks: Vec<Last>,
     worker: WorkerInfo,
     context: &Context,
     budget: &Arc<Budget>,
@@ -41,6 +59,7 @@ pub(crate) fn render<'scope>(
     let dead_streams: Vec<Deltas> =
         dead.iter_mut().map(|i| i.as_mut().map_or_else(|| time.clone(), |i| scope.input_from(i))).collect();
 
+    let mut standing = Standing::along(sinks.iter().filter(|_| restored.is_some()).map(|last| last.held_by.as_slice()));
     let mut rendering = Rendering { scope, plan, context, streams: HashMap::new() };
     for (i, node) in plan.nodes.iter().enumerate() {
         let stream = match &node.operation {
@@ -61,6 +80,7 @@ pub(crate) fn render<'scope>(
                 let mut operator = thalweg_operators::build(operation, &properties, &node.properties, worker)?;
                 if let Some(saved) = restored {
                     saved.restore(operator.as_mut(), i, &node.properties.distribution, worker)?;
+                    standing.pass(NodeId(i), operator.as_mut())?;
                 }
                 let inputs = node.inputs.iter().map(|id| rendering.input(*id)).collect();
                 let gauge = Gauge::new(budget, worker.index, NodeId(i));
@@ -70,15 +90,28 @@ pub(crate) fn render<'scope>(
         rendering.streams.insert(NodeId(i), stream);
     }
     let probe = ProbeHandle::new();
-    for (i, (node, mut operator)) in plan.sinks.iter().zip(sinks).enumerate() {
+    for (i, (node, Last { mut operator, held_by })) in plan.sinks.iter().zip(sinks).enumerate() {
         let slot = plan.nodes.len() + i;
-        if let Some(saved) = restored {
-            saved.restore(operator.as_mut(), slot, &plan.node(node.input).properties.distribution, worker)?;
+        match restored {
+            Some(_) if !held_by.is_empty() => begin_with(operator.as_mut(), standing.behind(node.input))?,
+            Some(saved) => {
+                saved.restore(operator.as_mut(), slot, &plan.node(node.input).properties.distribution, worker)?;
+            }
+            None => {}
         }
         let input = rendering.input(node.input);
         install(scope, &node.spec.name, operator, vec![input], context.clone(), None, Some(slot)).probe_with(&probe);
     }
     Ok(Rendered { inputs: rows.into_iter().zip(dead).collect(), clock, probe })
+}
+
+/// Gives a relation the rows that stand in it, all of which are on this worker.
+fn begin_with(relation: &mut dyn Operator, standing: &[DeltaBatch]) -> Result<()> {
+    if standing.is_empty() {
+        return Ok(());
+    }
+    let saved = standing.iter().map(saved_rows).collect::<Result<_>>()?;
+    relation.restore(&[saved], &|_| true)
 }
 
 struct Rendering<'a, 'scope> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use thalweg_core::{Epoch, Error, Result, Sink, Source, Watermark};
-use thalweg_operators::{Operator, WorkerInfo};
+use thalweg_operators::WorkerInfo;
 use thalweg_plan::Plan;
 use timely::WorkerConfig;
 use timely::communication::Config as Communication;
@@ -18,7 +18,7 @@ use crate::coordinator::Coordinator;
 use crate::feed::{Fed, Feed, FeedSource, Input};
 use crate::headers::Headers;
 use crate::limits::RunConfig;
-use crate::render::render;
+use crate::render::{Last, render};
 use crate::shell::{Context, Failure, panicked};
 use crate::sink::Deliver;
 use crate::splits::SplitQueue;
@@ -118,7 +118,7 @@ impl<'a> Driver<'a> {
         let sinks = (0..shared.plan.sinks.len())
             .map(|s| {
                 let deliver = Deliver::new((shared.sinks)(s, index)?, s, Arc::clone(&shared.stats));
-                Ok(Box::new(deliver) as Box<dyn Operator>)
+                Ok(Last::saving(Box::new(deliver)))
             })
             .collect::<Result<Vec<_>>>()?;
         let headers = Headers::default();

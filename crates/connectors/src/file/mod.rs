@@ -1,7 +1,10 @@
 //! `file`: Parquet, NDJSON and CSV files as a source and as a sink. It must not know who reads or writes them.
 
+#[cfg(feature = "s3")]
+mod bucket;
 mod bytes;
 mod convert;
+mod folder;
 mod follow;
 mod infer;
 mod list;
@@ -28,10 +31,11 @@ use arrow::datatypes::SchemaRef;
 use thalweg_core::{Error, Offset, Options, Result, Source};
 
 use crate::registry::SourceRequest;
+use folder::{Folder, LocalFolder};
 use narrow::Narrowed;
-use options::{FileFormat, FileOptions, Watch};
+use options::{FileFormat, FileOptions};
 use parquet_source::ParquetSource;
-use stamp::Stamp;
+use stamp::Version;
 use text_source::{SPLIT_BYTES, TextSource};
 use watch::WatchSource;
 
@@ -40,11 +44,10 @@ pub(crate) use sink::{layout as sink_layout, sink};
 /// The source that `request` describes.
 pub(crate) fn source(request: SourceRequest) -> Result<Arc<dyn Source>> {
     let options = FileOptions::parse(request.options.clone())?;
-    let files = list::list(&options)?;
-    if let Some(watch) = options.watch {
-        let format = common_format(&options, &files)?;
-        return watched(request, options, watch, format);
+    if options.takes_whole_files() {
+        return whole_files(request, options, &folder);
     }
+    let files = list::list(&options)?;
     match common_format(&options, &files)? {
         FileFormat::Parquet => {
             let event_time = request.event_time.map(|i| request.declared.field(i));
@@ -59,35 +62,66 @@ pub(crate) fn source(request: SourceRequest) -> Result<Arc<dyn Source>> {
     }
 }
 
-/// The source that reads files as they come.
-fn watched(request: SourceRequest, options: FileOptions, watch: Watch, format: FileFormat) -> Result<Arc<dyn Source>> {
+/// Where whole files are taken from.
+fn folder(options: &FileOptions) -> Result<Arc<dyn Folder>> {
+    #[cfg(feature = "s3")]
+    if let Some(of) = &options.bucket {
+        return Ok(Arc::new(bucket::BucketFolder::new(options, of)?));
+    }
+    Ok(Arc::new(LocalFolder::new(options.clone())))
+}
+
+/// Makes the folder of these options.
+type MakeFolder<'a> = &'a dyn Fn(&FileOptions) -> Result<Arc<dyn Folder>>;
+
+/// The source that takes up whole files.
+fn whole_files(request: SourceRequest, options: FileOptions, folder: MakeFolder<'_>) -> Result<Arc<dyn Source>> {
+    let format = common_format(&options, &names(folder(&options)?.as_ref())?)?;
     // What else comes is not taken for one of them.
     let options = FileOptions { format: Some(format), ..options };
+    let folder = folder(&options)?;
     if format == FileFormat::Parquet {
         let schema = request.projected()?;
         let of = Arc::clone(&schema);
-        let open = move |path: &Path, _: Stamp, from: Offset| parquet_source::open_watched(path, &of, from);
-        return Ok(Arc::new(WatchSource::new(options, watch, format, schema, Box::new(open))));
+        let open = move |at: &Path, version: &Version, from| parquet_source::open_whole(at, &version.path, &of, from);
+        return Ok(Arc::new(WatchSource::new(folder, options, format, schema, Arc::new(open))));
     }
     let SourceRequest { declared, projection, .. } = request;
     let all = (0..declared.fields().len()).collect();
     let text = TextSource::new(options.clone(), format, Vec::new(), &declared, all, SPLIT_BYTES)?;
     let schema = text.schema();
-    let open = move |path: &Path, stamp: Stamp, from: Offset| text.open_watched(path, stamp.length, from.0);
-    let whole = WatchSource::new(options, watch, format, schema, Box::new(open));
+    let open = move |at: &Path, version: &Version, from: Offset| text.open_version(at, version, from.0);
+    let whole = WatchSource::new(folder, options, format, schema, Arc::new(open));
     Ok(Arc::new(Narrowed::new(whole, projection)?))
+}
+
+fn names(folder: &dyn Folder) -> Result<Vec<PathBuf>> {
+    Ok(folder.list()?.into_iter().map(|listed| listed.version.path).collect())
 }
 
 /// The columns that the first file has.
 pub(crate) fn infer(options: Options) -> Result<SchemaRef> {
     let options = FileOptions::parse(options)?;
-    let files = list::list(&options)?;
-    let first = files.first().ok_or_else(|| {
-        Error::invalid_with_hint("there is no file yet to take the columns from", "List the columns in CREATE SOURCE.")
-    })?;
-    match common_format(&options, &files)? {
-        FileFormat::Parquet => parquet_file::infer(first),
-        format => infer::infer(&options, format, first),
+    #[cfg(feature = "s3")]
+    if let Some(of) = &options.bucket {
+        return bucket::BucketFolder::new(&options, of)?.infer(&options);
+    }
+    infer_first(&options, &list::list(&options)?)
+}
+
+fn infer_first(options: &FileOptions, files: &[PathBuf]) -> Result<SchemaRef> {
+    let first = files.first().ok_or_else(no_file_yet)?;
+    infer_file(options, common_format(options, files)?, first)
+}
+
+fn no_file_yet() -> Error {
+    Error::invalid_with_hint("there is no file yet to take the columns from", "List the columns in CREATE SOURCE.")
+}
+
+fn infer_file(options: &FileOptions, format: FileFormat, path: &Path) -> Result<SchemaRef> {
+    match format {
+        FileFormat::Parquet => parquet_file::infer(path),
+        format => infer::infer(options, format, path),
     }
 }
 

@@ -95,6 +95,9 @@ pub(crate) struct FileOptions {
     pub(crate) follow: bool,
     /// Files that come are read as they come.
     pub(crate) watch: Option<Watch>,
+    /// The paths are of objects there.
+    #[cfg(feature = "s3")]
+    pub(crate) bucket: Option<super::bucket::InBucket>,
     /// For CSV.
     pub(crate) csv: CsvOptions,
 }
@@ -118,8 +121,45 @@ impl FileOptions {
             _ => None,
         };
         let csv = take_csv(&mut options)?;
+        #[cfg(feature = "s3")]
+        let bucket = super::bucket::InBucket::take(&paths, &mut options)?;
         options.finish()?;
-        Ok(Self { paths, format, compression, follow: mode == "follow", watch, csv })
+        let options = Self {
+            paths,
+            format,
+            compression,
+            follow: mode == "follow",
+            watch,
+            #[cfg(feature = "s3")]
+            bucket,
+            csv,
+        };
+        options.check()?;
+        Ok(options)
+    }
+
+    /// Refuses what does not go together.
+    fn check(&self) -> Result<()> {
+        if cfg!(not(feature = "s3")) && self.paths.iter().any(|path| path.starts_with("s3://")) {
+            return Err(Error::Unsupported("this build reads no s3:// paths: build it with the feature s3".to_owned()));
+        }
+        #[cfg(feature = "s3")]
+        if self.bucket.is_some() && self.follow {
+            return Err(Error::invalid_with_hint(
+                "mode = 'follow' needs files of this machine: an object does not grow",
+                "Objects that are added to a bucket are for mode = 'watch'.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Each file is taken up as a whole, once.
+    pub(crate) fn takes_whole_files(&self) -> bool {
+        #[cfg(feature = "s3")]
+        if self.bucket.is_some() {
+            return true;
+        }
+        self.watch.is_some()
     }
 
     /// Files may still come.

@@ -32,6 +32,8 @@ pub(crate) struct Column {
 pub(crate) struct ParquetFile {
     /// Where it is.
     pub(crate) path: Arc<Path>,
+    /// What its rejected rows are said to be from.
+    pub(crate) name: Arc<Path>,
     metadata: ArrowReaderMetadata,
     mask: ProjectionMask,
     /// One per wanted column.
@@ -61,7 +63,13 @@ impl ParquetFile {
             .map(|(root, conversion)| Column { position: ascending.partition_point(|r| r < root), conversion })
             .collect();
         let mask = ProjectionMask::roots(metadata.parquet_schema(), ascending);
-        Ok(Self { path: Arc::from(path), metadata, mask, columns })
+        let path: Arc<Path> = Arc::from(path);
+        Ok(Self { name: Arc::clone(&path), path, metadata, mask, columns })
+    }
+
+    /// The same file, called `name`.
+    pub(crate) fn named(self, name: &Path) -> Self {
+        Self { name: Arc::from(name), ..self }
     }
 
     /// How many row groups it has.

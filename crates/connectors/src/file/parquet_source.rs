@@ -73,9 +73,9 @@ impl Source for ParquetSource {
     }
 }
 
-/// Opens the file at `path` as one split, of which `from` rows were read before; and its end.
-pub(crate) fn open_watched(path: &Path, schema: &SchemaRef, from: Offset) -> Result<Whole> {
-    let file = Arc::new(ParquetFile::open(path, schema)?);
+/// Opens the file at `path`, called `name`, as one split, of which `from` rows were read before; and its end.
+pub(crate) fn open_whole(path: &Path, name: &Path, schema: &SchemaRef, from: Offset) -> Result<Whole> {
+    let file = Arc::new(ParquetFile::open(path, schema)?.named(name));
     let rows = (0..file.row_groups()).map(|group| file.rows_of(group).0).sum();
     let (schema, next) = (Arc::clone(schema), from.0.min(rows));
     let reader = FileReader { schema, file, next_group: 0, group: None, next };
@@ -138,7 +138,7 @@ impl RowGroupReader {
     /// Reads row group `group` of `file` behind its first `skip` rows.
     fn open(file: &Arc<ParquetFile>, schema: &SchemaRef, group: usize, skip: u64) -> Result<Self> {
         let (rows, before) = file.rows_of(group);
-        let origin: Arc<str> = file.path.display().to_string().into();
+        let origin: Arc<str> = file.name.display().to_string().into();
         let skip = skip.min(rows);
         let reader = if schema.fields().is_empty() { None } else { Some(file.read(group, skip, BATCH_ROWS)?) };
         let bytes_per_row = file.bytes_of(group) as f64 / rows.max(1) as f64;

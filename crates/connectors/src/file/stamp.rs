@@ -1,5 +1,5 @@
-//! Which files are there, and which version of each: what a watched folder names its splits by. It must not know what is
-//! in them.
+//! Which version of a file is there: what a source that takes up whole files names its splits by. It must not know what
+//! is in them.
 
 use std::fmt;
 use std::fs::{self, Metadata};
@@ -8,19 +8,23 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use thalweg_core::{Error, Result};
 
-/// A version of a file: writing to it changes this, moving or copying the folder with its times does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A version of a file: writing to it changes this, moving or copying a folder with its times does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     /// Bytes.
     pub(crate) length: u64,
-    /// When it was written, in nanoseconds since 1970.
-    pub(crate) written: u128,
+    /// Of a file when it was written, in nanoseconds since 1970; of an object its entity tag. Letters, digits and `-`.
+    pub(crate) mark: String,
+}
+
+fn nanos(time: SystemTime) -> u128 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos())
 }
 
 impl Stamp {
     pub(crate) fn of(metadata: &Metadata) -> Self {
-        let since = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
-        Self { length: metadata.len(), written: since.map_or(0, |d| d.as_nanos()) }
+        let written = metadata.modified().map_or(0, nanos);
+        Self { length: metadata.len(), mark: written.to_string() }
     }
 
     /// That of the file at `path` now; `None` if there is none.
@@ -32,14 +36,14 @@ impl Stamp {
         }
     }
 
-    /// Nobody has written to it for `quiet`.
+    /// Nobody has written to the file for `quiet`.
     pub(crate) fn is_settled(&self, quiet: Duration) -> bool {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos());
-        self.written.saturating_add(quiet.as_nanos()) <= now
+        let written = self.mark.parse::<u128>().unwrap_or(u128::MAX);
+        written.saturating_add(quiet.as_nanos()) <= nanos(SystemTime::now())
     }
 }
 
-/// A version of the file at a path, as a split is named: `path#length@written`.
+/// A version of the file at a path, as a split is named: `path#length@mark`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
     pub(crate) path: PathBuf,
@@ -48,7 +52,7 @@ pub(crate) struct Version {
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#{}@{}", self.path.display(), self.stamp.length, self.stamp.written)
+        write!(f, "{}#{}@{}", self.path.display(), self.stamp.length, self.stamp.mark)
     }
 }
 
@@ -56,24 +60,14 @@ impl Version {
     /// From the name of a split.
     pub(crate) fn parse(id: &str) -> Option<Self> {
         let (path, stamp) = id.rsplit_once('#')?;
-        let (length, written) = stamp.split_once('@')?;
-        let stamp = Stamp { length: length.parse().ok()?, written: written.parse().ok()? };
+        let (length, mark) = stamp.split_once('@')?;
+        let is_mark = !mark.is_empty() && mark.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let stamp = Stamp { length: length.parse().ok()?, mark: is_mark.then(|| mark.to_owned())? };
         Some(Self { path: PathBuf::from(path), stamp })
     }
 
-    /// The file is still this version of it, or gone.
-    ///
-    /// # Errors
-    /// It is another one.
-    pub(crate) fn check(&self) -> Result<()> {
-        match Stamp::at(&self.path)? {
-            Some(stamp) if stamp != self.stamp => Err(self.changed(stamp)),
-            _ => Ok(()),
-        }
-    }
-
     /// The file has become `now`.
-    pub(crate) fn changed(&self, now: Stamp) -> Error {
+    pub(crate) fn changed(&self, now: &Stamp) -> Error {
         let what = match now.length.cmp(&self.stamp.length) {
             std::cmp::Ordering::Less => "has shrunk",
             std::cmp::Ordering::Equal => "was written again",
@@ -94,10 +88,12 @@ mod tests {
 
     #[test]
     fn a_version_is_named_and_read_back() {
-        let version = Version { path: "a#b/c@d.json".into(), stamp: Stamp { length: 7, written: 12 } };
-        assert_eq!(version.to_string(), "a#b/c@d.json#7@12");
-        assert_eq!(Version::parse(&version.to_string()), Some(version));
-        for id in ["a", "a#1", "a#x@1", "a#1@x"] {
+        for mark in ["12", "d41d8cd98f00b204e9800998ecf8427e-3"] {
+            let version = Version { path: "a#b/c@d.json".into(), stamp: Stamp { length: 7, mark: mark.to_owned() } };
+            assert_eq!(version.to_string(), format!("a#b/c@d.json#7@{mark}"));
+            assert_eq!(Version::parse(&version.to_string()), Some(version));
+        }
+        for id in ["a", "a#1", "a#x@1", "a#1@", "a#1@x y"] {
             assert_eq!(Version::parse(id), None);
         }
     }
@@ -110,6 +106,7 @@ mod tests {
         fs::write(&path, "x").expect("written");
         let stamp = Stamp::at(&path).expect("looked").expect("there");
         assert!(stamp.is_settled(Duration::ZERO) && !stamp.is_settled(Duration::from_secs(60)));
-        assert!(!Stamp { written: u128::MAX, ..stamp }.is_settled(Duration::ZERO), "from the future");
+        let future = Stamp { mark: u128::MAX.to_string(), ..stamp };
+        assert!(!future.is_settled(Duration::ZERO), "from the future");
     }
 }

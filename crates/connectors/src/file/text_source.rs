@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +16,7 @@ use super::bytes::{Bytes, RangeFile, Stdin};
 use super::follow::{FollowedFile, find, identity_of};
 use super::list::{STDIN, list};
 use super::options::{Compression, FileFormat, FileOptions};
+use super::stamp::Version;
 use super::text_reader::{MakeDecoder, Start, TextReader};
 use super::watch::Whole;
 
@@ -149,43 +151,53 @@ impl TextSource {
         Ok(Box::new(reader))
     }
 
-    /// The file at `path`, of `length` bytes, as one split that is no longer looked at in other ways; and its end.
-    pub(crate) fn open_watched(&self, path: &Path, length: u64, from: u64) -> Result<Whole> {
-        if self.options.compression_of(path) != Compression::None {
-            return Ok(Whole { reader: self.open_whole(path, from)?, end: None });
+    /// A version of a file, which lies at `at`, as one split that is not looked at in other ways; and its end.
+    pub(crate) fn open_version(&self, at: &Path, version: &Version, from: u64) -> Result<Whole> {
+        let name = &version.path;
+        if self.options.compression_of(name) != Compression::None {
+            return Ok(Whole { reader: self.open_whole(at, name, from)?, end: None });
         }
         let multiline = self.options.csv.quoted_newlines.unwrap_or(true);
-        Ok(Whole { reader: self.open_part(path, 0, length, from, multiline)?, end: Some(Offset(length)) })
+        let length = version.stamp.length;
+        Ok(Whole { reader: self.open_part(at, name, 0..length, from, multiline)?, end: Some(Offset(length)) })
     }
 
-    fn open_whole(&self, path: &Path, from: u64) -> Result<Box<dyn SplitReader>> {
-        let compression = self.options.compression_of(path);
-        let bytes = if path.as_os_str() == STDIN {
+    /// The whole file at `at`, which is called `name`.
+    fn open_whole(&self, at: &Path, name: &Path, from: u64) -> Result<Box<dyn SplitReader>> {
+        let compression = self.options.compression_of(name);
+        let bytes = if at.as_os_str() == STDIN {
             Bytes::Stdin(Stdin::open(compression)?)
         } else {
-            Bytes::stream(path, compression)?
+            Bytes::stream(at, compression)?
         };
         let start = Start { at: 0, header: self.has_header(), skip_to: from };
         let make = self.decoder_maker(self.options.csv.quoted_newlines.unwrap_or(true));
         let header = self.has_header();
-        let reader = TextReader::new(Arc::clone(&self.schema), path.to_path_buf(), bytes, start, make, header, None)?;
+        let reader = TextReader::new(Arc::clone(&self.schema), name.to_path_buf(), bytes, start, make, header, None)?;
         Ok(Box::new(reader))
     }
 
     fn open_range(&self, path: &Path, start: u64, from: u64) -> Result<Box<dyn SplitReader>> {
         let length = fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
         let end = start.saturating_add(self.split_bytes).min(length);
-        self.open_part(path, start, end, from, false)
+        self.open_part(path, path, start..end, from, false)
     }
 
-    /// The records of a file that begin in `start .. end`. `multiline`: they are all of it.
-    fn open_part(&self, path: &Path, start: u64, end: u64, from: u64, multiline: bool) -> Result<Box<dyn SplitReader>> {
-        let (file, at) = RangeFile::open(path, start, end, from)?;
+    /// The records of the file at `path`, called `name`, that begin in `range`. `multiline`: they are all of it.
+    fn open_part(
+        &self,
+        path: &Path,
+        name: &Path,
+        range: Range<u64>,
+        from: u64,
+        multiline: bool,
+    ) -> Result<Box<dyn SplitReader>> {
+        let (file, at) = RangeFile::open(path, range.start, range.end, from)?;
         let header_line = if self.has_header() && at > 0 { Some(first_line(path, Compression::None)?) } else { None };
         let begin = Start { at, header: self.has_header() && at == 0, skip_to: at };
         let reader = TextReader::new(
             Arc::clone(&self.schema),
-            path.to_path_buf(),
+            name.to_path_buf(),
             Bytes::Range(file),
             begin,
             self.decoder_maker(multiline),
@@ -229,7 +241,7 @@ impl Source for TextSource {
         let path = self.files.iter().find(|p| p.display().to_string() == name).ok_or_else(unknown)?;
         match place.parse() {
             Ok(start) => self.open_range(path, start, from.0),
-            Err(_) => self.open_whole(path, from.0),
+            Err(_) => self.open_whole(path, path, from.0),
         }
     }
 

@@ -1,8 +1,9 @@
-//! A folder to which files are added: each file is read once, as it is when it is complete. It must not know formats.
+//! Files that are taken up as a whole: each is read once, as it is when it is complete. It must not know formats, nor
+//! where files are.
 //!
-//! A file is a split, named by its path, length and time of writing, so that how far it was read is known after a
-//! restart, and a file that is written again is noticed. Files that are gone are remembered while there is room: a folder
-//! may be out of sight for a while, and what comes back with it has been read.
+//! A file is a split, named by its path, length and mark, so that how far it was read is known after a restart, and a
+//! file that is written again is noticed. Files that are gone are remembered while there is room: a folder may be out of
+//! sight for a while, and what comes back with it has been read.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -12,8 +13,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use thalweg_core::{Error, Offset, Polled, Result, Source, Split, SplitReader};
 
-use super::list::list;
-use super::options::{FileFormat, FileOptions, Watch};
+use super::folder::{Fetch, Folder, Listed, gone};
+use super::options::{FileFormat, FileOptions};
 use super::stamp::{Stamp, Version};
 
 /// A reader of one file, and where it ends, if that is known before it is there.
@@ -22,14 +23,16 @@ pub(crate) struct Whole {
     pub(crate) end: Option<Offset>,
 }
 
-/// Opens a file of this stamp at an offset.
-pub(crate) type OpenFile = Box<dyn Fn(&Path, Stamp, Offset) -> Result<Whole> + Send + Sync>;
+/// Opens what was fetched to a path, of a version, at an offset.
+pub(crate) type OpenFile = Arc<dyn Fn(&Path, &Version, Offset) -> Result<Whole> + Send + Sync>;
 
-/// The files of a folder as they come.
+/// The files of a folder as they come, or those that are there.
 pub(crate) struct WatchSource {
+    folder: Arc<dyn Folder>,
     options: FileOptions,
-    watch: Watch,
     format: FileFormat,
+    files_max: usize,
+    bounded: bool,
     schema: SchemaRef,
     open: OpenFile,
     taken: Mutex<Taken>,
@@ -61,13 +64,14 @@ impl Taken {
 impl WatchSource {
     /// Of files of `format`, which `open` opens.
     pub(crate) fn new(
+        folder: Arc<dyn Folder>,
         options: FileOptions,
-        watch: Watch,
         format: FileFormat,
         schema: SchemaRef,
         open: OpenFile,
     ) -> Self {
-        Self { options, watch, format, schema, open, taken: Mutex::default() }
+        let (bounded, files_max) = (!options.awaits(), options.watch.map_or(usize::MAX, |watch| watch.files_max));
+        Self { folder, options, format, files_max, bounded, schema, open, taken: Mutex::default() }
     }
 
     /// Looks for files. Returns the versions that have been taken up: first those that are there, by name.
@@ -75,28 +79,24 @@ impl WatchSource {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let mut there = HashMap::new();
         let mut versions = Vec::new();
-        for path in list(&self.options)? {
-            let Some(now) = Stamp::at(&path)? else { continue };
-            let version = Version { path, stamp: now };
+        for Listed { version, complete } in self.folder.list()? {
             match taken.there.get(&version.path) {
-                Some(before) if *before != now => {
-                    return Err(Version { stamp: *before, ..version }.changed(now));
+                Some(before) if *before != version.stamp => {
+                    let before = Version { stamp: before.clone(), path: version.path };
+                    return Err(before.changed(&version.stamp));
                 }
                 Some(_) => {}
                 None if taken.gone.contains(&version) => {}
-                None if !now.is_settled(self.watch.settle) => continue,
+                None if !complete => continue,
                 None => self.check_format(&version.path)?,
             }
-            there.insert(version.path.clone(), now);
+            there.insert(version.path.clone(), version.stamp.clone());
             versions.push(version);
         }
-        if versions.len() > self.watch.files_max {
-            return Err(Error::invalid_with_hint(
-                format!("more than {} files are there, files.max", self.watch.files_max),
-                "Take away those that have been read, or allow more: how far each was read is in every checkpoint.",
-            ));
+        if versions.len() > self.files_max {
+            return Err(too_many(self.files_max));
         }
-        taken.update(there, self.watch.files_max);
+        taken.update(there, self.files_max);
         versions.extend(taken.gone.iter().cloned());
         Ok(versions)
     }
@@ -126,96 +126,132 @@ impl Source for WatchSource {
     fn open(&self, split: &Split, from: Offset) -> Result<Box<dyn SplitReader>> {
         let version = Version::parse(&split.id)
             .ok_or_else(|| Error::Internal(format!("{} does not name a version of a file", split.id)))?;
-        if from == Offset::END {
-            return Ok(Box::new(WatchReader { version, whole: None, schema: self.schema() }));
-        }
-        match Stamp::at(&version.path)? {
-            Some(now) if now == version.stamp => {}
-            Some(now) => return Err(version.changed(now)),
-            None => return Err(gone(&version.path)),
-        }
-        let whole = (self.open)(&version.path, version.stamp, from).map_err(|e| named(&version.path, e))?;
-        Ok(Box::new(WatchReader { version, whole: Some(whole), schema: self.schema() }))
+        let (folder, open, schema) = (Arc::clone(&self.folder), Arc::clone(&self.open), self.schema());
+        let state = match from {
+            Offset::END => State::Ended,
+            from => State::Fetched { file: folder.fetch(&version)?, from },
+        };
+        Ok(Box::new(WatchReader { version, state, folder, open, schema }))
     }
 
     fn bounded(&self) -> bool {
-        false
+        self.bounded
     }
 
     fn resume(&self, offsets: &BTreeMap<Arc<str>, Offset>) -> Result<()> {
+        let listed = self.folder.list()?;
+        let there: HashMap<&Path, &Stamp> =
+            listed.iter().map(|l| (l.version.path.as_path(), &l.version.stamp)).collect();
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         *taken = Taken::default();
         for (id, offset) in offsets {
             let Some(version) = Version::parse(id) else { continue };
-            match Stamp::at(&version.path)? {
-                Some(now) if now == version.stamp => {
-                    taken.there.insert(version.path, now);
+            match there.get(version.path.as_path()) {
+                Some(now) if **now == version.stamp => {
+                    taken.there.insert(version.path, version.stamp);
                 }
                 None if *offset != Offset::END => return Err(gone(&version.path)),
                 _ => taken.gone.push_back(version),
             }
         }
         // A name may have been used again, but not while nobody looked.
-        for version in &taken.gone {
-            if !taken.there.contains_key(&version.path) {
-                version.check()?;
+        for version in taken.gone.iter().filter(|v| !taken.there.contains_key(&v.path)) {
+            if let Some(now) = there.get(version.path.as_path()) {
+                return Err(version.changed(now));
             }
         }
         Ok(())
     }
 
     fn side_by_side(&self) -> usize {
-        1
+        self.folder.side_by_side()
     }
 
     fn forgets(&self) -> bool {
-        true
+        !self.bounded
     }
 }
 
-fn gone(path: &Path) -> Error {
+fn too_many(files_max: usize) -> Error {
     Error::invalid_with_hint(
-        format!("{} is gone, and has not been read to its end", path.display()),
-        "Put it back; a file may be taken away when its rows are there.",
+        format!("more than {files_max} files are there, files.max"),
+        "Take away those that have been read, or allow more: how far each was read is in every checkpoint.",
     )
 }
 
-/// An error of the file at `path`, which names it.
-fn named(path: &Path, error: Error) -> Error {
-    let shown = path.display().to_string();
+/// An error of a file that was fetched to `at`, which speaks of `name`.
+pub(super) fn named(name: &Path, at: &Path, error: Error) -> Error {
+    let (name, at) = (name.display().to_string(), at.display().to_string());
     match error {
-        Error::Invalid { message, hint } if !message.contains(&shown) => {
-            Error::Invalid { message: format!("{shown}: {message}"), hint }
+        Error::Invalid { message, hint } if message.contains(&at) => {
+            Error::Invalid { message: message.replace(&at, &name), hint }
         }
+        Error::Invalid { message, hint } => Error::Invalid { message: format!("{name}: {message}"), hint },
+        Error::Data(message) => Error::Data(message.replace(&at, &name)),
+        Error::Io { path, source } if path.display().to_string() == at => Error::Io { path: name.into(), source },
         other => other,
     }
+}
+
+/// How far a file is.
+enum State {
+    /// It is on its way, or there.
+    Fetched { file: Box<dyn Fetch>, from: Offset },
+    /// It is open. What was fetched must be kept.
+    Open { file: Box<dyn Fetch>, whole: Whole },
+    /// There is nothing more to read.
+    Ended,
 }
 
 /// Reads one version of a file. Its last rows come with the offset behind the end.
 struct WatchReader {
     version: Version,
-    /// `None`: there is nothing more to read.
-    whole: Option<Whole>,
+    state: State,
+    folder: Arc<dyn Folder>,
+    open: OpenFile,
     schema: SchemaRef,
+}
+
+impl WatchReader {
+    /// Opens the file if it has come.
+    fn begin(&mut self) -> Result<()> {
+        let State::Fetched { file, from } = &mut self.state else { return Ok(()) };
+        let Some(at) = file.poll()? else { return Ok(()) };
+        let whole = (self.open)(at, &self.version, *from).map_err(|e| named(&self.version.path, at, e))?;
+        if let State::Fetched { file, .. } = std::mem::replace(&mut self.state, State::Ended) {
+            self.state = State::Open { file, whole };
+        }
+        Ok(())
+    }
 }
 
 impl SplitReader for WatchReader {
     fn poll(&mut self, max_rows: usize) -> Result<Polled> {
-        let Some(whole) = &mut self.whole else { return Ok(Polled::End) };
-        let polled = whole.reader.poll(max_rows).map_err(|e| named(&self.version.path, e))?;
+        self.begin()?;
+        let (file, whole) = match &mut self.state {
+            State::Fetched { .. } => return Ok(Polled::Idle),
+            State::Open { file, whole } => (file, whole),
+            State::Ended => return Ok(Polled::End),
+        };
+        let polled = match whole.reader.poll(max_rows) {
+            Ok(polled) => polled,
+            Err(e) => {
+                let at = file.poll()?.unwrap_or(&self.version.path);
+                return Err(named(&self.version.path, at, e));
+            }
+        };
         let at = whole.reader.offset();
         match (&polled, whole.end) {
             (Polled::Rows { .. }, Some(end)) if at >= end => {}
             (Polled::End, Some(end)) if at < end => {
-                self.version.check()?;
+                self.folder.check(&self.version)?;
                 return Err(Error::Data(format!("{} ends before its end", self.version.path.display())));
             }
             (Polled::End, _) => {}
             _ => return Ok(polled),
         }
-        // Nobody has written to it meanwhile.
-        self.version.check()?;
-        self.whole = None;
+        self.folder.check(&self.version)?;
+        self.state = State::Ended;
         Ok(match polled {
             // That it has ended is told as rows are.
             Polled::End => {
@@ -226,6 +262,10 @@ impl SplitReader for WatchReader {
     }
 
     fn offset(&self) -> Offset {
-        self.whole.as_ref().map_or(Offset::END, |whole| whole.reader.offset())
+        match &self.state {
+            State::Fetched { from, .. } => *from,
+            State::Open { whole, .. } => whole.reader.offset(),
+            State::Ended => Offset::END,
+        }
     }
 }

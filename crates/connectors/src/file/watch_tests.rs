@@ -36,27 +36,27 @@ fn watch(dir: &TempDir, more: &[(&str, &str)]) -> Arc<dyn Source> {
 
 /// An engine that can be killed: what it has counted, and the offsets beside it.
 #[derive(Clone, Default)]
-struct Engine {
-    offsets: BTreeMap<Arc<str>, Offset>,
-    seen: Vec<i64>,
+pub(super) struct Engine {
+    pub(super) offsets: BTreeMap<Arc<str>, Offset>,
+    pub(super) seen: Vec<i64>,
 }
 
 /// One life of an engine.
-struct Life {
+pub(super) struct Life {
     source: Arc<dyn Source>,
     known: BTreeSet<Arc<str>>,
     readers: Vec<(Arc<str>, Box<dyn SplitReader>)>,
-    engine: Engine,
+    pub(super) engine: Engine,
 }
 
 impl Life {
-    fn begin(source: Arc<dyn Source>, engine: &Engine) -> Result<Self> {
+    pub(super) fn begin(source: Arc<dyn Source>, engine: &Engine) -> Result<Self> {
         source.resume(&engine.offsets)?;
         Ok(Self { source, known: BTreeSet::new(), readers: Vec::new(), engine: engine.clone() })
     }
 
     /// Opens what is new, and reads up to `rows` rows of each reader.
-    fn step(&mut self, rows: usize) -> Result<()> {
+    pub(super) fn step(&mut self, rows: usize) -> Result<()> {
         for split in self.source.splits()? {
             if self.known.insert(Arc::clone(&split.id)) {
                 let from = self.engine.offsets.get(&split.id).copied().unwrap_or_default();
@@ -96,11 +96,11 @@ fn write_old(path: &Path, bytes: &[u8]) {
     file.set_modified(SystemTime::now() - Duration::from_secs(60)).expect("a time");
 }
 
-fn lines(numbers: impl Iterator<Item = i64>) -> Vec<u8> {
+pub(super) fn lines(numbers: impl Iterator<Item = i64>) -> Vec<u8> {
     numbers.map(|n| format!("{{\"n\":{n}}}\n")).collect::<String>().into_bytes()
 }
 
-fn parquet(numbers: std::ops::Range<i64>) -> Vec<u8> {
+pub(super) fn parquet(numbers: std::ops::Range<i64>) -> Vec<u8> {
     let column: ArrayRef = Arc::new(Int64Array::from_iter_values(numbers));
     let batch = RecordBatch::try_from_iter([("n", column)]).expect("one column");
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(7)).build();
@@ -109,11 +109,11 @@ fn parquet(numbers: std::ops::Range<i64>) -> Vec<u8> {
     writer.into_inner().expect("closed")
 }
 
-fn csv(numbers: std::ops::Range<i64>) -> Vec<u8> {
+pub(super) fn csv(numbers: std::ops::Range<i64>) -> Vec<u8> {
     format!("x,N\n{}", numbers.map(|n| format!("\"a\nb\",{n}\n")).collect::<String>()).into_bytes()
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).expect("compressed");
     encoder.finish().expect("compressed")

@@ -201,6 +201,16 @@ impl<K: SortKey> Operator for Latest<K> {
         Ok(())
     }
 
+    fn standing(&self, out: &mut Output) -> Result<()> {
+        if self.retention.is_some() {
+            return Err(Error::Internal("a Top-N that forgets is asked for what stands".to_owned()));
+        }
+        for segment in self.store.segments() {
+            self.emit(&self.store.live_ids(segment), 1, out)?;
+        }
+        Ok(())
+    }
+
     fn state_bytes(&self) -> usize {
         let epoch = (self.fresh.capacity() + self.replaced.capacity()) * size_of::<u32>();
         self.store.bytes() + self.chain.bytes() + self.saved.bytes() + epoch

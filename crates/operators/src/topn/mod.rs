@@ -110,8 +110,13 @@ impl TopN {
     }
 }
 
+/// One row a partition is held, and it is the one that was put out.
+pub(crate) fn is_latest(append_only: bool, offset: usize, limit: usize) -> bool {
+    append_only && limit == 1 && offset == 0
+}
+
 fn with_keys<K: SortKey>(spec: Spec) -> Result<Box<dyn Operator>> {
-    if spec.append_only && spec.limit == 1 && spec.offset == 0 {
+    if is_latest(spec.append_only, spec.offset, spec.limit) {
         return Ok(Box::new(Latest::<K>::new(spec)?));
     }
     Ok(Box::new(Ranked::<K>::new(spec)?))
@@ -136,6 +141,10 @@ impl Operator for TopN {
 
     fn restore(&mut self, deltas: &[Vec<StateTable>], keep: &dyn Fn(u8) -> bool) -> Result<()> {
         self.inner.restore(deltas, keep)
+    }
+
+    fn standing(&self, out: &mut Output) -> Result<()> {
+        self.inner.standing(out)
     }
 
     fn state_bytes(&self) -> usize {

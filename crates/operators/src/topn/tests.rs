@@ -10,7 +10,7 @@ use thalweg_plan::{OrderKey, WindowClose};
 use super::TopN;
 use crate::operator::{Operator, Output};
 use crate::testing::{
-    Cell, Check, PortSpec, Rng, Row, Standing, batch, bound, header, history, properties, rows, schema,
+    Cell, Check, PortSpec, Rng, Row, Standing, batch, bound, header, held, history, properties, rows, schema,
 };
 
 fn input() -> SchemaRef {
@@ -78,6 +78,8 @@ fn check(case: &Case, seed: u64) {
             TopN::new(&input, &case.partition, &case.order, case.offset, case.limit, rank, None, output(case.rank));
         Box::new(top.expect("a Top-N"))
     };
+    let is_latest = !case.retracts && case.limit == 1 && case.offset == 0;
+    assert_eq!(held(make().as_ref()).is_some(), is_latest, "one row a partition is what was put out");
     Check {
         make: &make,
         keys: vec![case.partition.clone()],

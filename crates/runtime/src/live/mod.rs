@@ -48,7 +48,7 @@ use crate::shell::panicked;
 use crate::splits::SplitQueue;
 use coordinator::{Command, Coordinator};
 use cut::Cut;
-pub(crate) use publish::{ROWS, with_weights, without_weights};
+pub(crate) use publish::{ROWS, saved_rows, without_weights};
 use push::PushSource;
 use relation::Readable;
 use worker::Worker;

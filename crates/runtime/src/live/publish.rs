@@ -224,6 +224,11 @@ fn takes_back_much(deltas: &[DeltaBatch]) -> bool {
     weights.flatten().filter(|weight| **weight < 0).count() * 8 > rows
 }
 
+/// A change as a table of state.
+pub(crate) fn saved_rows(delta: &DeltaBatch) -> Result<StateTable> {
+    Ok(StateTable { name: ROWS.into(), upserts: with_weights(delta)?, deletes: None })
+}
+
 /// A change as one batch: its columns, then the weights.
 pub(crate) fn with_weights(delta: &DeltaBatch) -> Result<RecordBatch> {
     let mut fields: Vec<_> = delta.schema().fields().iter().cloned().collect();

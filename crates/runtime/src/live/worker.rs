@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use thalweg_core::planted::{Defect, is_planted};
 use thalweg_core::{Epoch, EpochHeader, Error, Result, Watermark};
-use thalweg_operators::{Operator, WorkerInfo};
+use thalweg_operators::WorkerInfo;
 use thalweg_plan::Distribution;
 use timely::worker::Worker as Timely;
 
@@ -24,10 +24,11 @@ use super::relation::RelationId;
 use super::running::{Running, TapInput};
 use crate::feed::{Fed, Feed, FeedSource};
 use crate::headers::Headers;
-use crate::render::render;
+use crate::render::{Last, render};
 use crate::save::Saver;
 use crate::shell::Context;
 use crate::sink::Deliver;
+use crate::standing::held_by;
 use crate::stepper::Turn;
 
 /// A worker without work looks again after this long, or when it is woken.
@@ -175,14 +176,14 @@ impl<'a> Worker<'a> {
         Ok(Running { job, feed, taps, clock, probe, headers, open, worker, dead })
     }
 
-    fn output(&mut self, job: &Job, sink: usize, start: u64) -> Result<Box<dyn Operator>> {
+    fn output(&mut self, job: &Job, sink: usize, start: u64) -> Result<Last> {
         let stats = Arc::clone(&job.stats);
         Ok(match &job.spec.outputs[sink] {
-            JobOutput::Sink(open) => Box::new(Deliver::new(open(self.index)?, sink, stats)),
+            JobOutput::Sink(open) => Last::saving(Box::new(Deliver::new(open(self.index)?, sink, stats))),
             JobOutput::Outbox => {
                 let input = job.spec.plan.sinks[sink].input;
                 let schema = Arc::clone(&job.spec.plan.node(input).properties.schema);
-                Box::new(Outbox::new(schema, stats, sink))
+                Last::saving(Box::new(Outbox::new(schema, stats, sink)))
             }
             JobOutput::Relation(relation) => {
                 let tap = Rc::clone(self.taps.entry(relation.id).or_insert_with(|| Tap::new(start)));
@@ -192,8 +193,10 @@ impl<'a> Worker<'a> {
                     Distribution::Hash(columns) => columns.clone(),
                     Distribution::Any | Distribution::Single => (0..relation.schema.fields().len()).collect(),
                 };
+                let held_by = if relation.kept { held_by(plan, plan.sinks[sink].input) } else { Vec::new() };
                 let place = Place { relation, readable, worker: self.index, tap, stats, sink, placement };
-                Box::new(Publish::new(place, start, job.spec.durable.is_some()))
+                let saves = job.spec.durable.is_some() && held_by.is_empty();
+                Last { operator: Box::new(Publish::new(place, start, saves)), held_by }
             }
         })
     }

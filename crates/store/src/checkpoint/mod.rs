@@ -106,6 +106,8 @@ pub struct Checkpoints {
     newest: u64,
     /// Of this start and those before it, as far as they matter.
     gaps: Vec<Gap>,
+    /// Bytes that the last change took: the next is given as much room at once, for growing copies it again and again.
+    room: usize,
 }
 
 /// What was found at a start.
@@ -173,7 +175,7 @@ impl Checkpoints {
         let gaps = last.as_ref().map_or(Vec::new(), |last| last.gaps.clone());
         let (delivered, owed) = (BTreeMap::new(), Vec::new());
         let max_pieces = MAX_PIECES;
-        let checkpoints = Self { shelf, incarnation, last, kept, delivered, owed, max_pieces, newest, gaps };
+        let checkpoints = Self { shelf, incarnation, last, kept, delivered, owed, max_pieces, newest, gaps, room: 0 };
         // Of manifests that are damaged nothing may be left that a later fault would bring back.
         for name in names.iter().filter(|n| !checkpoints.kept.iter().any(|m| name_of(m) == **n)) {
             checkpoints.shelf.remove(name)?;
@@ -244,7 +246,7 @@ impl Checkpoints {
         let Some(newest) = self.owed.last() else { return Ok(Written::default()) };
         let mut manifest = Manifest::new(newest.epoch, self.incarnation, newest.wall_clock);
         let file = format!("{:020}-{:010}.state", newest.epoch, self.incarnation);
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(self.room);
         for (key, job) in &newest.jobs {
             let Some((mut parts, from)) = self.chain(*key, job.fingerprint) else { continue };
             for change in &self.owed[from..] {
@@ -264,6 +266,7 @@ impl Checkpoints {
         }
         manifest.gaps = self.gaps_that_matter(&manifest);
         let written = bytes.len() as u64;
+        self.room = bytes.len() + bytes.len() / 4;
         thalweg_core::failpoint!("checkpoint.encoded");
         self.publish(manifest, file, bytes)?;
         self.owed.clear();

@@ -7,7 +7,6 @@
 //! finding out what the server can do. It must not know what is in the files.
 
 mod error;
-mod options;
 mod store;
 
 use std::fmt;
@@ -16,12 +15,13 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use thalweg_bucket::BucketOptions;
+use thalweg_bucket::Place;
 use thalweg_core::{Error, Result};
 use tokio::runtime::{Builder, Runtime};
 
 use super::Shelf;
 use super::shelf::INCARNATIONS_PER_START;
-pub use options::BucketOptions;
 use store::{Bucket, Put};
 
 /// Bytes of a file in one object. Part of the format: files are read by it.
@@ -69,7 +69,7 @@ impl BucketShelf {
     /// The URL or an option is wrong, the files below the prefix belong to another data directory, the store cannot be
     /// reached or refuses, or it overwrites what it must not.
     pub fn open(url: &str, options: &BucketOptions, owner: &str) -> Result<Self> {
-        Self::over(options.bucket(url)?, owner)
+        Self::over(bucket(url, options)?, owner)
     }
 
     /// Opens `s3://BUCKET/PREFIX` to look: whoever has it open goes on.
@@ -77,7 +77,7 @@ impl BucketShelf {
     /// # Errors
     /// The URL or an option is wrong.
     pub fn look(url: &str, options: &BucketOptions) -> Result<Self> {
-        Self::on(options.bucket(url)?)
+        Self::on(bucket(url, options)?)
     }
 
     /// Over any bucket.
@@ -257,6 +257,12 @@ impl Shelf for BucketShelf {
     fn first_incarnation(&self) -> u64 {
         self.claim.unwrap_or(0).saturating_mul(INCARNATIONS_PER_START)
     }
+}
+
+fn bucket(url: &str, options: &BucketOptions) -> Result<Bucket> {
+    let place = Place::parse(url)?;
+    let (store, secrets) = options.connect(&place)?;
+    Bucket::new(store, &place.url(), &place.prefix, secrets)
 }
 
 fn claim_name(claim: u64) -> String {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use thalweg_bucket::{explain, no_bucket};
 use thalweg_core::{Error, Result, Secret};
 use tokio::task::JoinSet;
 
@@ -52,7 +53,7 @@ impl Bucket {
     }
 
     fn failed(&self, what: &str, name: &str, cause: &StoreError) -> Error {
-        Error::io(self.key(name), error::explain(what, cause, &self.secrets))
+        Error::io(self.key(name), explain(what, cause, &self.secrets))
     }
 
     pub(super) fn missing(&self, name: &str) -> Error {
@@ -137,7 +138,7 @@ impl Bucket {
     fn found<T>(&self, name: &str, answer: Result<T, StoreError>) -> Result<Option<T>> {
         match answer {
             Ok(found) => Ok(Some(found)),
-            Err(StoreError::NotFound { source, .. }) if !error::no_bucket(&source.to_string()) => Ok(None),
+            Err(StoreError::NotFound { source, .. }) if !no_bucket(&source.to_string()) => Ok(None),
             Err(cause) => Err(self.failed("read", name, &cause)),
         }
     }
@@ -153,7 +154,7 @@ impl Bucket {
     pub(super) async fn delete(&self, name: &str) -> Result<()> {
         match self.store.delete(&self.path(name)).await {
             Ok(()) => Ok(()),
-            Err(StoreError::NotFound { source, .. }) if !error::no_bucket(&source.to_string()) => Ok(()),
+            Err(StoreError::NotFound { source, .. }) if !no_bucket(&source.to_string()) => Ok(()),
             Err(cause) => Err(self.failed("remove", name, &cause)),
         }
     }

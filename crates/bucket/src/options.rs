@@ -7,8 +7,6 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, S3Con
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider};
 use thalweg_core::{Error, Result, Secret};
 
-use super::store::Bucket;
-
 /// Schemes that are known.
 const SCHEMES: &[&str] = &["s3"];
 /// Time to connect.
@@ -43,20 +41,25 @@ pub struct BucketOptions {
 }
 
 /// A bucket and a prefix.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) bucket: String,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The bucket's name.
+    pub bucket: String,
     /// Without slashes at its ends; may be empty.
-    pub(super) prefix: String,
+    pub prefix: String,
 }
 
 impl Place {
-    pub(super) fn parse(url: &str) -> Result<Self> {
+    /// From `s3://BUCKET/PREFIX`.
+    ///
+    /// # Errors
+    /// It is not written so, or holds credentials.
+    pub fn parse(url: &str) -> Result<Self> {
         let example = "Write it as s3://BUCKET/PREFIX.";
         let known = format!("Known schemes: {}. {example}", SCHEMES.join(", "));
         // Not shown: who writes no scheme may have written credentials.
         let Some((scheme, rest)) = url.split_once("://") else {
-            return Err(Error::invalid_with_hint("the place of the checkpoints is not a URL", known));
+            return Err(Error::invalid_with_hint("the place of a bucket is not a URL", known));
         };
         if !SCHEMES.contains(&scheme) {
             return Err(Error::invalid_with_hint(format!("scheme {scheme}:// is not known"), known));
@@ -74,7 +77,8 @@ impl Place {
         Ok(Self { bucket: bucket.to_owned(), prefix: prefix.trim_matches('/').to_owned() })
     }
 
-    pub(super) fn url(&self) -> String {
+    /// As it is written, without credentials.
+    pub fn url(&self) -> String {
         let slash = if self.prefix.is_empty() { "" } else { "/" };
         format!("s3://{}{slash}{}", self.bucket, self.prefix)
     }
@@ -89,14 +93,11 @@ impl BucketOptions {
         Place::parse(url).map(drop)
     }
 
-    pub(super) fn bucket(&self, url: &str) -> Result<Bucket> {
-        let place = Place::parse(url)?;
-        let (store, secrets) = self.connect(&place)?;
-        Bucket::new(store, &place.url(), &place.prefix, secrets)
-    }
-
-    /// The store, and what must never be shown.
-    fn connect(&self, place: &Place) -> Result<(Arc<dyn ObjectStore>, Vec<Secret>)> {
+    /// The store that holds `place`, and what must never be shown. Nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// An option is wrong.
+    pub fn connect(&self, place: &Place) -> Result<(Arc<dyn ObjectStore>, Vec<Secret>)> {
         // Another part of the program may have done it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = AmazonS3Builder::from_env().with_bucket_name(&place.bucket);
