@@ -12,10 +12,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("thalweg-operators", &["thalweg-core", "thalweg-plan"]),
     ("thalweg-runtime", &["thalweg-core", "thalweg-plan", "thalweg-operators"]),
     ("thalweg-formats", &["thalweg-core"]),
-    ("thalweg-connectors", &["thalweg-core", "thalweg-formats", "thalweg-disk"]),
+    ("thalweg-connectors", &["thalweg-core", "thalweg-formats", "thalweg-disk", "thalweg-bucket"]),
+    ("thalweg-bucket", &["thalweg-core"]),
     ("thalweg-disk", &["thalweg-core"]),
     ("thalweg-hub", &["thalweg-core", "thalweg-disk"]),
-    ("thalweg-store", &["thalweg-core", "thalweg-disk"]),
+    ("thalweg-store", &["thalweg-core", "thalweg-disk", "thalweg-bucket"]),
     ("thalweg-serve", &["thalweg-core", "thalweg-formats"]),
 ];
 
