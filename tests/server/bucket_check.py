@@ -125,7 +125,8 @@ def written_again(store: Store, folder: str) -> list[str]:
     objects, data, problems = Objects(store, "again"), f"{folder}/data", []
     objects.add(10)
     with Server("--data", data, log="error") as server, server.connect() as session:
-        session.execute(f"CREATE SOURCE f (n BIGINT) WITH ({store.options('again', f"secret_key = '{store.secret}'")})")
+        options = store.options("again", f"secret_key = '{store.secret}'")
+        session.execute(f"CREATE SOURCE f (n BIGINT) WITH ({options})")
         session.execute(f"CREATE MATERIALIZED VIEW v AS {VIEW} f")
         if not eventually(lambda: found(server, "v") == objects.expected()):
             return [f"not read: {found(server, 'v')}"]

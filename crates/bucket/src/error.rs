@@ -26,6 +26,10 @@ pub fn explain(what: &str, cause: &StoreError, secrets: &[Secret]) -> Error {
             "access is denied: check the access key, the secret key and what they may do in this bucket",
         ),
         StoreError::NotFound { .. } => (ErrorKind::NotFound, "there is no such object"),
+        StoreError::InvalidPath { .. } => (
+            ErrorKind::InvalidData,
+            "a key there is not a path, with // or a part that is . or ..: name that object otherwise",
+        ),
         StoreError::AlreadyExists { .. } => (ErrorKind::AlreadyExists, "the name is taken"),
         _ if text.contains("169.254.") => (
             ErrorKind::PermissionDenied,

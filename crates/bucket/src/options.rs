@@ -72,7 +72,9 @@ impl Place {
         // https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, older names included.
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
         if bucket.is_empty() || bucket.len() > 255 || !bucket.chars().all(fits) {
-            return Err(Error::invalid_with_hint(format!("'{bucket}' is not the name of a bucket"), example));
+            // A key with a slash in it may stand here.
+            let shown = if rest.contains('@') { Secret::MASK } else { bucket };
+            return Err(Error::invalid_with_hint(format!("'{shown}' is not the name of a bucket"), example));
         }
         Ok(Self { bucket: bucket.to_owned(), prefix: prefix.trim_matches('/').to_owned() })
     }

@@ -141,4 +141,9 @@ pub trait SplitReader: Send {
 
     /// The position after what `poll` has yielded.
     fn offset(&self) -> Offset;
+
+    /// What it has is on its way: that nothing comes at the moment does not mean that the split is quiet.
+    fn is_awaited(&self) -> bool {
+        false
+    }
 }

@@ -70,7 +70,10 @@ impl Partition {
         match self.reader.poll(max_rows)? {
             Polled::End => Ok(Read::End),
             Polled::Idle => {
-                self.idle_since.get_or_insert_with(Instant::now);
+                // Rows that are on their way would be late if others went on without them.
+                if !self.reader.is_awaited() {
+                    self.idle_since.get_or_insert_with(Instant::now);
+                }
                 Ok(Read::Idle)
             }
             Polled::Rows { rows, dead, bytes } => {
@@ -113,4 +116,51 @@ fn generate(rows: RecordBatch, spec: &SourceSpec) -> Result<RecordBatch> {
         columns.push(thalweg_operators::evaluate(expr, &rows)?);
     }
     Ok(RecordBatch::try_new(Arc::clone(&spec.schema), columns)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Has nothing at the moment.
+    struct Silent {
+        awaited: bool,
+    }
+
+    impl SplitReader for Silent {
+        fn poll(&mut self, _: usize) -> Result<Polled> {
+            Ok(Polled::Idle)
+        }
+
+        fn offset(&self) -> Offset {
+            Offset(0)
+        }
+
+        fn is_awaited(&self) -> bool {
+            self.awaited
+        }
+    }
+
+    #[test]
+    fn what_is_on_its_way_holds_time_and_what_is_quiet_does_not() {
+        let schema = Arc::new(arrow::datatypes::Schema::empty());
+        let spec = SourceSpec {
+            name: "s".to_owned(),
+            connector: String::new(),
+            options: thalweg_core::Options::default(),
+            declared: Arc::clone(&schema),
+            projection: Vec::new(),
+            generated: Vec::new(),
+            watermark: None,
+            schema,
+            dead_used: false,
+            relation: None,
+        };
+        for (awaited, expected) in [(true, Watermark::START), (false, Watermark::END)] {
+            let split = Split { id: "a".into(), lower_bound: None };
+            let mut partition = Partition::new(split, Box::new(Silent { awaited }), 0);
+            assert!(matches!(partition.read(1, &spec, Watermark::START), Ok(Read::Idle)));
+            assert_eq!(partition.watermark(Duration::ZERO), expected);
+        }
+    }
 }

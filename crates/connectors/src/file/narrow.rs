@@ -69,4 +69,8 @@ impl SplitReader for NarrowedReader {
     fn offset(&self) -> Offset {
         self.whole.offset()
     }
+
+    fn is_awaited(&self) -> bool {
+        self.whole.is_awaited()
+    }
 }

@@ -143,6 +143,9 @@ impl FileOptions {
         if cfg!(not(feature = "s3")) && self.paths.iter().any(|path| path.starts_with("s3://")) {
             return Err(Error::Unsupported("this build reads no s3:// paths: build it with the feature s3".to_owned()));
         }
+        if self.takes_whole_files() && self.paths.iter().any(|path| path == super::list::STDIN) {
+            return Err(Error::invalid("standard input cannot be followed: it ends when it ends"));
+        }
         #[cfg(feature = "s3")]
         if self.bucket.is_some() && self.follow {
             return Err(Error::invalid_with_hint(

@@ -268,4 +268,8 @@ impl SplitReader for WatchReader {
             State::Ended => Offset::END,
         }
     }
+
+    fn is_awaited(&self) -> bool {
+        matches!(self.state, State::Fetched { .. })
+    }
 }

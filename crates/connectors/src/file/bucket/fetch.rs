@@ -1,15 +1,16 @@
 //! `ObjectFetch`: an object on its way to a temporary file of this machine. It must not know what is in it.
 //!
-//! It comes in pieces, each checked to be of the version that was taken up. While the store is not to be reached it is
-//! tried again; what else goes wrong ends the fetch.
+//! It comes in pieces, each checked to be of the version that was taken up. While the store is not to be reached, denies
+//! access, or the disk is full, it is tried again; what else goes wrong ends the fetch.
 
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::{Error as StoreError, GetOptions, GetRange, ObjectStore};
+use thalweg_bucket::no_bucket;
 use thalweg_core::{Error, Result};
 use tokio::sync::oneshot::{self, Receiver, error::TryRecvError};
 use tokio::task::AbortHandle;
@@ -17,6 +18,7 @@ use tokio::task::AbortHandle;
 use super::super::folder::{Fetch, gone};
 use super::super::stamp::Version;
 use super::objects::{Objects, stamp};
+use super::passes;
 use super::temporary::Temporary;
 use crate::block::spawn;
 
@@ -73,7 +75,7 @@ async fn fetch_patiently(objects: &Objects, version: &Version, into: &mut File) 
     loop {
         let before = at;
         match fetch(objects, version, &mut at, into).await {
-            Err(Error::Io { path, source }) if source.kind() == ErrorKind::NotConnected => {
+            Err(Error::Io { path, source }) if passes(source.kind()) => {
                 tracing::warn!(object = %path.display(), error = %source, "an object could not be fetched; it is tried again");
             }
             outcome => return outcome,
@@ -90,7 +92,7 @@ pub(super) async fn fetch(objects: &Objects, version: &Version, at: &mut u64, in
         let end = (*at + PIECE_BYTES).min(version.stamp.length);
         let options = GetOptions { range: Some(GetRange::Bounded(*at..end)), ..GetOptions::default() };
         let failed = |e: StoreError| match e {
-            StoreError::NotFound { .. } => gone(&version.path),
+            StoreError::NotFound { source, .. } if !no_bucket(&source.to_string()) => gone(&version.path),
             cause => objects.failed("read", &version.path, &cause),
         };
         let found = objects.store.get_opts(&key, options).await;
@@ -115,7 +117,9 @@ pub(super) async fn fetch(objects: &Objects, version: &Version, at: &mut u64, in
             let short = std::io::Error::new(ErrorKind::NotConnected, "the answer is shorter than what was asked for");
             return Err(Error::io(&version.path, short));
         }
-        into.write_all(&bytes).map_err(|e| Error::io(std::env::temp_dir(), e))?;
+        // What a failure left behind is written over.
+        let written = into.seek(SeekFrom::Start(*at)).and_then(|_| into.write_all(&bytes));
+        written.map_err(|e| Error::io(std::env::temp_dir(), e))?;
         *at = end;
     }
     Ok(())

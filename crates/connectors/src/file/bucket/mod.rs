@@ -104,7 +104,7 @@ impl BucketFolder {
             loop {
                 tokio::time::sleep(interval).await;
                 let listed = match objects.list(&wanted).await {
-                    Err(Error::Io { path, source }) if source.kind() == ErrorKind::NotConnected => {
+                    Err(Error::Io { path, source }) if passes(source.kind()) => {
                         tracing::warn!(place = %path.display(), error = %source, "new objects could not be looked for");
                         continue;
                     }
@@ -160,6 +160,11 @@ impl Folder for BucketFolder {
     fn side_by_side(&self) -> usize {
         SIDE_BY_SIDE
     }
+}
+
+/// What may be well again by itself: also access that is denied, for keys and rules change while a server runs.
+fn passes(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotConnected | ErrorKind::PermissionDenied | ErrorKind::StorageFull)
 }
 
 fn unanswered() -> Error {

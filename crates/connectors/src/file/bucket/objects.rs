@@ -1,5 +1,6 @@
 //! `Objects`: which objects of a bucket a source reads, in which version. It must not know what is in them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,8 +29,30 @@ pub(super) struct Wanted {
     pub(super) format: Option<FileFormat>,
     /// Nothing need be there yet.
     pub(super) awaits: bool,
-    /// One more is the last that is listed.
+    /// More are an error.
     pub(super) max: usize,
+}
+
+/// What has been listed.
+struct Found {
+    versions: BTreeMap<PathBuf, Stamp>,
+    /// Something was found at the place that is looked at.
+    any: bool,
+    max: usize,
+}
+
+impl Found {
+    fn add(&mut self, version: Version) -> Result<()> {
+        self.any = true;
+        self.versions.insert(version.path, version.stamp);
+        if self.versions.len() <= self.max {
+            return Ok(());
+        }
+        Err(Error::invalid_with_hint(
+            format!("more than {} objects are there", self.max),
+            "Take away those that have been read, or allow more with files.max: how far each was read is in every checkpoint.",
+        ))
+    }
 }
 
 impl Objects {
@@ -49,25 +72,23 @@ impl Objects {
         Error::io(name, explain(what, cause, &self.secrets))
     }
 
-    /// The objects that are there, by name.
+    /// The objects that are there, each once, by name.
     pub(super) async fn list(&self, wanted: &Wanted) -> Result<Vec<Version>> {
-        let mut found = Vec::new();
+        let mut found = Found { versions: BTreeMap::new(), any: false, max: wanted.max };
         for place in &wanted.places {
-            let before = found.len();
+            found.any = false;
             self.list_place(place, wanted, &mut found).await?;
-            if found.len() == before && !wanted.awaits {
+            if !found.any && !wanted.awaits {
                 return Err(Error::invalid_with_hint(
                     format!("{} names no object", place.url()),
                     "Check bucket, prefix and pattern; with mode = 'watch' objects may still come.",
                 ));
             }
         }
-        found.sort_by(|a, b| a.path.cmp(&b.path));
-        found.dedup();
-        Ok(found)
+        Ok(found.versions.into_iter().map(|(path, stamp)| Version { path, stamp }).collect())
     }
 
-    async fn list_place(&self, place: &Place, wanted: &Wanted, found: &mut Vec<Version>) -> Result<()> {
+    async fn list_place(&self, place: &Place, wanted: &Wanted, found: &mut Found) -> Result<()> {
         let name = PathBuf::from(place.url());
         let invalid = |e: &dyn std::fmt::Display| Error::invalid(format!("{}: {e}", place.url()));
         if let Some(at) = place.prefix.find(['*', '[']) {
@@ -76,14 +97,13 @@ impl Objects {
             let folder = place.prefix[..at].rsplit_once('/').map_or("", |(folder, _)| folder);
             let folder = Key::parse(folder).map_err(|e| invalid(&e))?;
             let is_wanted = |key: &str| pattern.matches_with(key, rules) && !is_hidden(key, folder.as_ref());
-            return self.below(&folder, &name, is_wanted, wanted.max, found).await;
+            return self.below(&folder, &name, is_wanted, found).await;
         }
         let key = Key::parse(&place.prefix).map_err(|e| invalid(&e))?;
         if !key.as_ref().is_empty() {
             match self.store.head(&key).await {
                 Ok(meta) => {
-                    found.push(self.version(&meta));
-                    return Ok(());
+                    return found.add(self.version(&meta));
                 }
                 Err(StoreError::NotFound { .. }) => {}
                 Err(cause) => return Err(self.failed("look for it", &name, &cause)),
@@ -94,26 +114,22 @@ impl Objects {
             wanted.format.is_none_or(|wanted| known.is_none_or(|known| known == wanted))
         };
         let is_wanted = |object: &str| fits(object) && !is_hidden(object, key.as_ref());
-        self.below(&key, &name, is_wanted, wanted.max, found).await
+        self.below(&key, &name, is_wanted, found).await
     }
 
-    /// The objects below `folder` that are wanted.
+    /// The objects below `folder` that are wanted. Those without a byte are none: some tools make them for folders.
     async fn below(
         &self,
         folder: &Key,
         name: &Path,
         is_wanted: impl Fn(&str) -> bool,
-        max: usize,
-        found: &mut Vec<Version>,
+        found: &mut Found,
     ) -> Result<()> {
         let prefix = (!folder.as_ref().is_empty()).then_some(folder);
         let mut listed = self.store.list(prefix);
         while let Some(meta) = listed.try_next().await.map_err(|e| self.failed("list", name, &e))? {
-            if is_wanted(meta.location.as_ref()) {
-                found.push(self.version(&meta));
-            }
-            if found.len() > max {
-                break;
+            if meta.size > 0 && is_wanted(meta.location.as_ref()) {
+                found.add(self.version(&meta))?;
             }
         }
         Ok(())

@@ -86,6 +86,8 @@ fn objects_that_paths_name() {
     for key in ["a/1.csv", "a/2.csv", "a/sub/3.csv", "a/.x/4.csv", "a/_SUCCESS", "a/5.json", "ab/6.csv", "7.csv"] {
         put(&store, key, b"n\n1\n");
     }
+    // As some tools make for a folder.
+    put(&store, "a/empty", b"");
     let listed = |path: &str, more: &[(&str, &str)]| -> Result<String> {
         let pairs = [("path", path)].into_iter().chain(more.iter().copied());
         let options = FileOptions::parse(Options::new(pairs.map(|(k, v)| (k.to_owned(), v.to_owned()))))?;
@@ -103,6 +105,12 @@ fn objects_that_paths_name() {
         ("s3://b/**/[36].csv", &[], "a/sub/3.csv ab/6.csv"),
         ("s3://b/7.csv, s3://b/ab, s3://b/7.csv", &[], "7.csv ab/6.csv"),
         ("s3://b/none", &[("mode", "watch")], ""),
+        // Twice the same are no more.
+        (
+            "s3://b/a, s3://b/a, s3://b/ab",
+            &[("mode", "watch"), ("files.max", "5")],
+            "a/1.csv a/2.csv a/5.json a/sub/3.csv ab/6.csv",
+        ),
     ] {
         assert_eq!(listed(path, more).expect(path), expected, "{path}");
     }
@@ -114,6 +122,9 @@ fn objects_that_paths_name() {
         ("s3://b/a", &[("fetch.max.bytes", "x")], "a number of bytes"),
         ("s3://k:canary@b/a", &[], "has no user"),
         ("a.csv", &[("region", "x")], "unknown option region"),
+        ("s3://key:canary/more@b/a", &[], "is not the name of a bucket"),
+        ("-", &[("mode", "watch"), ("format", "csv")], "standard input cannot be followed"),
+        ("s3://b/a, s3://b/ab", &[("mode", "watch"), ("files.max", "4")], "more than 4 objects"),
     ] {
         let error = listed(path, more).expect_err(path).to_string();
         assert!(error.contains(part) && !error.contains("canary"), "{error}");
@@ -215,7 +226,7 @@ fn every_row_is_counted_once_through_kills() {
             let mut life = Life::begin(source(&store, &pairs).expect("valid"), &engine).expect("begins");
             for _ in 0..random.random_range(1..8) {
                 if random.random_bool(0.6) {
-                    let next = written + random.random_range(0..40);
+                    let next = written + random.random_range(1..40);
                     let bytes = match format {
                         "csv" => csv(written..next),
                         "parquet" => parquet(written..next),
