@@ -91,7 +91,7 @@ fn is_refused_as_newer(version: &Path, place: &Path) {
     make_note(&disk, "FORMAT", "thalweg data directory, format 1000").expect("room");
     let all = || contents(&data).expect("readable");
     let before = all();
-    let error = runtime().block_on(open(&data)).err().expect("it is newer").to_string();
+    let error = runtime().block_on(open(&data)).expect_err("it is newer").to_string();
     assert!(error.contains("format 1000") && error.contains("not known to this version"), "{error}");
     assert!(before == all(), "nothing was written");
 }

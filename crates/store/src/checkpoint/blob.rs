@@ -1,9 +1,9 @@
 //! Tables of state as bytes and back. It must not know what the tables mean.
 //!
-//! A blob is compressed as a whole (zstd). Within: the number of tables (u32, little endian, with [`STREAMS`]); of each the
-//! length of its name (u32) and the name, then twice, for upserts and deletes, a byte that says whether there are any and,
-//! if so, an Arrow IPC stream, which says itself where it ends. Without [`STREAMS`], as it was written first, there is the
-//! stream's length (u64) instead of that byte.
+//! A blob is compressed as a whole (zstd), or begins with [`PLAIN`]. Within: the number of tables (u32, little endian, with
+//! [`STREAMS`]); of each the length of its name (u32) and the name, then twice, for upserts and deletes, a byte that says
+//! whether there are any and, if so, an Arrow IPC stream, which says itself where it ends. Without [`STREAMS`], as it was
+//! written first, there is the stream's length (u64) instead of that byte.
 
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,6 +20,8 @@ use thalweg_core::{Error, Result};
 const MAX_BYTES: u64 = 16 << 30;
 /// Fast: the state is written once and read only after a crash, and what compression takes is taken from the stream.
 const LEVEL: i32 = -4;
+/// What a blob that is not compressed begins with; nothing that is compressed does.
+const PLAIN: &[u8; 4] = b"rows";
 /// Set in the number of tables when streams stand without their lengths.
 const STREAMS: u32 = 1 << 31;
 /// Rows that are put in at a time: what is copied for them stays in the processor's caches.
@@ -36,20 +38,45 @@ pub struct SavedTable {
     pub deletes: Option<RecordBatch>,
 }
 
+/// Whether a blob is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// As it is: where writing is quicker than compressing.
+    Plain,
+    /// Compressed: where room or the way is dear.
+    Zstd,
+}
+
 /// Puts `tables` behind what is in `out`.
-pub(super) fn encode(tables: &[SavedTable], out: &mut Vec<u8>) -> Result<()> {
-    let failed = |e: std::io::Error| Error::Internal(format!("state cannot be compressed: {e}"));
-    let mut plain = zstd::stream::write::Encoder::new(out, LEVEL).map_err(failed)?;
+pub(super) fn encode(tables: &[SavedTable], packing: Packing, out: &mut Vec<u8>) -> Result<()> {
+    match packing {
+        Packing::Plain => {
+            out.extend_from_slice(PLAIN);
+            write(tables, out)
+        }
+        Packing::Zstd => {
+            let mut packed = zstd::stream::write::Encoder::new(out, LEVEL).map_err(failed)?;
+            write(tables, &mut packed)?;
+            packed.finish().map(drop).map_err(failed)
+        }
+    }
+}
+
+fn failed(e: std::io::Error) -> Error {
+    Error::Internal(format!("state cannot be encoded: {e}"))
+}
+
+fn write(tables: &[SavedTable], plain: &mut impl Write) -> Result<()> {
     plain.write_all(&(length32(tables.len())? | STREAMS).to_le_bytes()).map_err(failed)?;
     for table in tables {
         plain.write_all(&length32(table.name.len())?.to_le_bytes()).map_err(failed)?;
         plain.write_all(table.name.as_bytes()).map_err(failed)?;
         for rows in [Some(&table.upserts), table.deletes.as_ref()] {
             plain.write_all(&[u8::from(rows.is_some())]).map_err(failed)?;
-            rows.map_or(Ok(()), |rows| put(&mut plain, rows))?;
+            rows.map_or(Ok(()), |rows| put(plain, rows))?;
         }
     }
-    plain.finish().map(drop).map_err(failed)
+    Ok(())
 }
 
 fn length32(length: usize) -> Result<u32> {
@@ -93,8 +120,13 @@ fn tight<T: ByteViewType>(texts: &GenericByteViewArray<T>) -> ArrayRef {
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Vec<SavedTable>> {
-    let reader = zstd::stream::read::Decoder::with_buffer(bytes).map_err(damaged)?;
-    let mut rest = reader.take(MAX_BYTES);
+    match bytes.strip_prefix(PLAIN) {
+        Some(plain) => read(plain),
+        None => read(zstd::stream::read::Decoder::with_buffer(bytes).map_err(damaged)?.take(MAX_BYTES)),
+    }
+}
+
+fn read(mut rest: impl Read) -> Result<Vec<SavedTable>> {
     let count = u32::from_le_bytes(take(&mut rest)?);
     let (count, streams) = (count & !STREAMS, count & STREAMS != 0);
     let mut tables = Vec::new();
@@ -188,12 +220,14 @@ mod tests {
             table("cut", slice, Some(rows(CHUNK_ROWS, false))),
             table("whole", rows(3 * CHUNK_ROWS, true), None),
         ];
-        let mut bytes = b"before".to_vec();
-        encode(&tables, &mut bytes).expect("encoded");
-        assert!(bytes.starts_with(b"before"));
-        assert_eq!(decode(&bytes[6..]).expect("decoded"), tables);
-        for end in (6..bytes.len()).step_by(bytes.len() / 50) {
-            assert!(decode(&bytes[6..end]).is_err(), "cut at {end}");
+        for packing in [Packing::Plain, Packing::Zstd] {
+            let mut bytes = b"before".to_vec();
+            encode(&tables, packing, &mut bytes).expect("encoded");
+            assert!(bytes.starts_with(b"before"));
+            assert_eq!(decode(&bytes[6..]).expect("decoded"), tables);
+            for end in (6..bytes.len()).step_by(bytes.len() / 50) {
+                assert!(decode(&bytes[6..end]).is_err(), "{packing:?}, cut at {end}");
+            }
         }
     }
 

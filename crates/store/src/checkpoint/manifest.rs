@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use thalweg_core::{Error, Result};
 
-/// The format that this program writes, and the only one that it reads.
-const FORMAT: u32 = 1;
+/// The format that this program writes. Those before it are read: in 1 all state was compressed, and every relation saved
+/// its rows itself.
+const FORMAT: u32 = 2;
 
 /// A checkpoint: every durable job's state as of one epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,11 +143,13 @@ impl Manifest {
         }
         // The format is looked at before anything that may be new in it.
         let Format { format } = serde_json::from_slice(line).map_err(|e| damaged(e.to_string()))?;
-        if format != FORMAT {
-            let message = format!("format {format} is not known to this version, which reads {FORMAT}");
+        if !(1..=FORMAT).contains(&format) {
+            let message = format!("format {format} is not known to this version, which reads up to {FORMAT}");
             return Err(Error::invalid_with_hint(format!("{name}: {message}"), "Start the version that wrote it."));
         }
         let manifest: Self = serde_json::from_slice(line).map_err(|e| damaged(e.to_string()))?;
+        // What is written from it may hold what is new in this one.
+        let manifest = Self { format: FORMAT, ..manifest };
         // A copy of another one: old state under a new name.
         let own = Self::name(manifest.epoch, manifest.incarnation);
         if own != name {

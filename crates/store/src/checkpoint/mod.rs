@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use thalweg_core::planted::{Defect, is_planted};
 use thalweg_core::{Error, Result};
 
-pub use blob::SavedTable;
+pub use blob::{Packing, SavedTable};
 pub use bucket::{BucketOptions, BucketShelf};
 use load::load;
 use manifest::Gap;
@@ -219,6 +219,11 @@ impl Checkpoints {
         self.incarnation
     }
 
+    /// The `now()` of the epoch of a checkpoint that is kept, microseconds since 1970.
+    pub fn wall_clock_of(&self, epoch: u64) -> Option<i64> {
+        self.kept.iter().rev().find(|manifest| manifest.epoch == epoch).map(|manifest| manifest.wall_clock)
+    }
+
     /// The oldest checkpoint that is kept: what it needs of any log must stay.
     pub fn oldest(&self) -> Option<&Manifest> {
         self.kept.first()
@@ -253,7 +258,7 @@ impl Checkpoints {
                 let Some(job) = change.jobs.get(key) else { continue };
                 for ((worker, slot), tables) in &job.parts {
                     let of = PartOf { slot: *slot, worker: *worker, workers: change.workers };
-                    parts.push(append(&mut bytes, &file, of, tables)?);
+                    parts.push(append(&mut bytes, &file, of, (tables, self.shelf.packing()))?);
                 }
             }
             let (fingerprint, sources, outbox) = (job.fingerprint, job.sources.clone(), job.outbox);
@@ -404,7 +409,8 @@ impl Checkpoints {
             let tables = chain.iter().map(|part| self.tables(part)).collect::<Result<Vec<_>>>()?;
             let Some(tables) = merge(key, slot, tables)? else { return Ok(false) };
             if !tables.is_empty() {
-                new.push(append(bytes, file, of, &tables)?);
+                // It is read at every start from now on, and stays for long.
+                new.push(append(bytes, file, of, (&tables, Packing::Zstd))?);
             }
         }
         job.parts.retain(|p| p.slot != slot);
@@ -451,9 +457,14 @@ struct PartOf {
     workers: usize,
 }
 
-fn append(bytes: &mut Vec<u8>, file: &str, of: PartOf, tables: &[SavedTable]) -> Result<PartManifest> {
+fn append(
+    bytes: &mut Vec<u8>,
+    file: &str,
+    of: PartOf,
+    (tables, packing): (&[SavedTable], Packing),
+) -> Result<PartManifest> {
     let from = bytes.len();
-    blob::encode(tables, bytes)?;
+    blob::encode(tables, packing, bytes)?;
     let blob = &bytes[from..];
     Ok(PartManifest {
         slot: of.slot,

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use thalweg_core::{Error, Result};
 use thalweg_disk::{Disk, DiskErrorKind, NewFile, durable_folder, durable_publish};
 
+use super::Packing;
+
 /// Incarnations that one start has for itself: more than compactions that it makes.
 pub(super) const INCARNATIONS_PER_START: u64 = 1 << 20;
 
@@ -42,6 +44,9 @@ pub trait Shelf: Debug + Send + Sync {
     /// # Errors
     /// The disk refuses.
     fn remove(&self, name: &str) -> Result<()>;
+
+    /// What suits the changes that are put here.
+    fn packing(&self) -> Packing;
 
     /// The lowest incarnation for whoever has opened it: above all that others had before, also those that wrote nothing.
     fn first_incarnation(&self) -> u64;
@@ -102,6 +107,10 @@ impl Shelf for DiskShelf {
             Err(e) if e.kind == DiskErrorKind::NotFound => Ok(()),
             other => Ok(other?),
         }
+    }
+
+    fn packing(&self) -> Packing {
+        Packing::Plain
     }
 
     fn first_incarnation(&self) -> u64 {

@@ -209,12 +209,12 @@ fn an_old_manifest_under_a_new_name_is_refused_and_a_newer_format_changes_nothin
     }
 
     let text = String::from_utf8(newest.encode().expect("encoded")).expect("text");
-    let line = text.lines().next().expect("a line").replace("\"format\":1", "\"format\":2") + "\n";
+    let line = text.lines().next().expect("a line").replace("\"format\":2", "\"format\":3") + "\n";
     let bytes = format!("{line}crc32c {:08x}\n", crc32c::crc32c(line.as_bytes()));
     own.publish(&[], (&Manifest::name(newest.epoch + 1, newest.incarnation), bytes.as_bytes())).expect("room");
     let names = own.list().expect("a list");
     let message = Checkpoints::open(Arc::clone(&own)).expect_err("a newer version wrote it").to_string();
-    assert!(message.contains("format 2 is not known"), "{message}");
+    assert!(message.contains("format 3 is not known"), "{message}");
     assert_eq!(own.list().expect("a list"), names, "nothing was removed");
 }
 

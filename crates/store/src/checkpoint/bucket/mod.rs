@@ -20,8 +20,8 @@ use thalweg_bucket::Place;
 use thalweg_core::{Error, Result};
 use tokio::runtime::{Builder, Runtime};
 
-use super::Shelf;
 use super::shelf::INCARNATIONS_PER_START;
+use super::{Packing, Shelf};
 use store::{Bucket, Put};
 
 /// Bytes of a file in one object. Part of the format: files are read by it.
@@ -252,6 +252,10 @@ impl Shelf for BucketShelf {
             }
             bucket.delete(&name).await
         })
+    }
+
+    fn packing(&self) -> Packing {
+        Packing::Zstd
     }
 
     fn first_incarnation(&self) -> u64 {

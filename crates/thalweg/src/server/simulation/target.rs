@@ -30,11 +30,14 @@ struct State {
     wrong: Option<String>,
 }
 
+/// Rows with their weights.
+type Weighed = Vec<(Vec<i64>, i64)>;
+
 /// Rows on their way.
 #[derive(Clone, Debug)]
 struct Transaction {
     token: Token,
-    epochs: Vec<(u64, Vec<(Vec<i64>, i64)>)>,
+    epochs: Vec<(u64, Weighed)>,
     upto: u64,
 }
 
