@@ -3,17 +3,28 @@
 PYTHON ?= python3
 VENV := .cache/venv
 VENV_READY := $(VENV)/.ready
+CONSOLE := console/dist/index.html
+CONSOLE_SOURCES := $(shell find console/src console/index.html console/package-lock.json console/vite.config.ts)
 FLIGHTS := .cache/flights
 FLIGHTS_READY := $(FLIGHTS)/weather.parquet
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-rust test-oracle soak-kill lint bench clean
+.PHONY: help build console demo test test-rust test-oracle soak-kill lint bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-build: ## the release binary, target/release/thalweg
+build: console ## the release binary, target/release/thalweg, with the console in it
 	cargo build --release --locked -p thalweg
+
+console: ## the web console, console/dist (without npm the binary is built without it)
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(CONSOLE); \
+	  else echo "npm is not installed: the binary shows its status page instead of the console"; fi
+
+$(CONSOLE): $(CONSOLE_SOURCES)
+	cd console && npm ci --no-audit --no-fund && npm run build
+	@# What a release binary embeds is looked at when this file is compiled.
+	@touch crates/serve/src/http/console.rs
 
 demo: build $(FLIGHTS_READY) ## replay a year of real flights through windows, joins and a Top-N
 	mkdir -p $(FLIGHTS)/out

@@ -560,7 +560,7 @@ def two_hosts(server: Server):
 
 
 def sets_no_cookie(server: Server):
-    for path in ("/", "/docs", "/metrics", "/healthz"):
+    for path in ("/", "/status", "/docs", "/metrics", "/healthz"):
         if server.request("GET", path)[1].get("Set-Cookie"):
             return [f"{path} sets a cookie"]
     return []
@@ -615,7 +615,7 @@ def beyond_loopback(tally: Tally) -> None:
                 [] if (s := server.sql("SELECT 1", tls=trust)[0]) == 401 else [f"{s}"]))
             tally.run("60 metrics without credentials", lambda: (
                 [] if (s := server.request("GET", "/metrics", tls=trust)[0]) == 401 else [f"{s}"]))
-            for path in ("/debug/pprof", "/healthz?verbose", "/", "/openapi.json"):
+            for path in ("/debug/pprof", "/healthz?verbose", "/status", "/openapi.json"):
                 tally.run(f"60 {path} tells nothing", lambda p=path: tells_nothing(server, p, trust))
             tally.run("outside, HTTP with the password", lambda: (
                 [] if (s := server.sql("SELECT 1", basic("ann", PASSWORD), trust)[0]) == 200 else [f"{s}"]))
@@ -722,7 +722,7 @@ def secrets(tally: Tally) -> None:
                         shown.append(str(error))
             texts["what can be shown"] = "\n".join(shown)
             texts["/metrics"] = server.request("GET", "/metrics")[2]
-            texts["the page at /"] = server.request("GET", "/")[2]
+            texts["the page at /status"] = server.request("GET", "/status")[2]
             server.stop()
             texts["the log"] = server.log()
         for file in pathlib.Path(folder).rglob("*"):

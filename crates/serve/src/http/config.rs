@@ -4,11 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Console;
+
 /// Settings and limits of the HTTP door. Start from [`HttpConfig::default`].
 #[derive(Clone)]
 pub struct HttpConfig {
     /// Speak TLS with this certificate; offer `h2` and `http/1.1` by ALPN. `None`: plain text.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// What `/` shows. `None`: the status page, which is at `/status` in any case.
+    pub console: Option<Console>,
     /// The database that sessions are opened in.
     pub database: String,
     /// Who a request without `Authorization` is, if that user needs no password.
@@ -57,6 +61,7 @@ impl Default for HttpConfig {
         const MIB: usize = 1024 * 1024;
         Self {
             tls: None,
+            console: None,
             database: "dev".to_owned(),
             default_user: "root".to_owned(),
             allowed_origins: Vec::new(),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Extension, Request, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, SEC_WEBSOCKET_PROTOCOL, UPGRADE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -32,6 +32,9 @@ pub(crate) struct Gate {
     tokens: Tokens,
     failures: Failures,
 }
+
+/// The protocol of a WebSocket that carries a token: what the server answers, so that the token is not echoed.
+pub(crate) const TOKEN_PROTOCOL: &str = "thalweg.token";
 
 /// How a request was authenticated.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -117,7 +120,9 @@ impl Gate {
 impl Shown {
     fn parse(headers: &HeaderMap) -> Result<Self, Failure> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
-        let Some(value) = values.next() else { return Ok(Self::Nothing) };
+        let Some(value) = values.next() else {
+            return Ok(protocol_token(headers).map_or(Self::Nothing, |token| Self::Bearer(token.to_owned())));
+        };
         if values.next().is_some() {
             return Err(Failure::bad_request("more than one Authorization header"));
         }
@@ -138,6 +143,15 @@ impl Shown {
     }
 }
 
+/// The token that a WebSocket's handshake offers beside [`TOKEN_PROTOCOL`], as `thalweg.token.<token>`: a page cannot
+/// give it an `Authorization`.
+fn protocol_token(headers: &HeaderMap) -> Option<&str> {
+    headers.get(UPGRADE)?;
+    let offers = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    let mut offers = offers.flat_map(|value| value.split(',')).map(str::trim);
+    offers.find_map(|offer| offer.strip_prefix(TOKEN_PROTOCOL)?.strip_prefix('.'))
+}
+
 /// The layer that lets in a request with its [`Caller`], or refuses it.
 pub(crate) async fn authenticate<B: Backend>(
     State(door): State<Arc<Door<B>>>,
@@ -146,7 +160,16 @@ pub(crate) async fn authenticate<B: Backend>(
     next: Next,
 ) -> Result<Response, Failure> {
     refuse_secrets_in(request.uri().query().unwrap_or_default())?;
-    let (caller, means) = door.gate.admit(&door, &connection, request.headers()).await?;
+    let (caller, means) = match door.gate.admit(&door, &connection, request.headers()).await {
+        Ok(admitted) => admitted,
+        Err(failure) if request.headers().contains_key(UPGRADE) => {
+            // A browser would open a password window of its own.
+            let mut response = failure.into_response();
+            response.headers_mut().remove(WWW_AUTHENTICATE);
+            return Ok(response);
+        }
+        Err(failure) => return Err(failure),
+    };
     request.extensions_mut().insert(caller);
     request.extensions_mut().insert(means);
     Ok(next.run(request).await)
@@ -171,6 +194,8 @@ pub(crate) struct TokenBody {
     token_type: &'static str,
     /// Seconds until it ends.
     expires_in: u64,
+    /// A WebSocket of a page offers this protocol, and `<this>.<token>` beside it, instead of the header.
+    websocket_protocol: &'static str,
 }
 
 /// Issues a bearer token for the user who asks with a password.
@@ -194,6 +219,7 @@ pub(crate) async fn token<B: Backend>(
     let credential = door.backend.credential(&caller.user).ok_or_else(Failure::unauthorized)?;
     let token = door.gate.tokens.issue(Arc::clone(&caller.user), fingerprint(&credential), Instant::now());
     door.backend.audit("http token issued", &caller.user, Some(caller.peer));
-    let body = TokenBody { token, token_type: "Bearer", expires_in: door.gate.tokens.lifetime().as_secs() };
+    let expires_in = door.gate.tokens.lifetime().as_secs();
+    let body = TokenBody { token, token_type: "Bearer", expires_in, websocket_protocol: TOKEN_PROTOCOL };
     Ok(([(CACHE_CONTROL, "no-store")], Json(body)).into_response())
 }

@@ -1,4 +1,4 @@
-//! The HTTP door: ingest, SQL, subscriptions, metrics, health, documentation and the status page.
+//! The HTTP door: ingest, SQL, subscriptions, metrics, health, documentation, the status page and the console.
 //!
 //! Owns HTTP/1.1, HTTP/2, server-sent events and WebSocket, and who may use them. It must not know SQL, plans or
 //! dataflows: whatever answers implements [`crate::backend::Backend`].
@@ -9,6 +9,7 @@
 
 mod body;
 mod config;
+mod console;
 mod door;
 mod failure;
 mod failures;
@@ -30,5 +31,6 @@ mod subscribe;
 mod tokens;
 
 pub use config::HttpConfig;
+pub use console::Console;
 pub use listener::serve;
 pub use openapi::openapi_json;

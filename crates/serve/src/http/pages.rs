@@ -105,6 +105,10 @@ pub(crate) async fn readyz<B: Backend>(State(door): State<Arc<Door<B>>>) -> Resp
 
 /// No such route.
 pub(crate) async fn not_found() -> Failure {
+    no_such_route()
+}
+
+pub(crate) fn no_such_route() -> Failure {
     Failure::new(StatusCode::NOT_FOUND, SqlState::UNDEFINED_OBJECT, "no such route").hint("See /docs.")
 }
 

@@ -29,6 +29,12 @@ pub(crate) fn router<B: Backend>(door: Arc<Door<B>>) -> Router {
         .route("/v1/sql", post(sql::sql::<B>))
         .layer(RequestDecompressionLayer::new())
         .layer(from_fn(check_encoding));
+    let first = match door.config.console.clone() {
+        Some(console) => console.routes(),
+        None => Router::new()
+            .route("/", get(pages::status::<B>))
+            .layer(from_fn_with_state(Arc::clone(&door), gate::authenticate::<B>)),
+    };
     let guarded = Router::new()
         .merge(with_bodies)
         .route("/v1/subscribe", get(subscribe::subscribe::<B>))
@@ -36,10 +42,11 @@ pub(crate) fn router<B: Backend>(door: Arc<Door<B>>) -> Router {
         .route("/metrics", get(pages::metrics::<B>))
         .route("/openapi.json", get(openapi::openapi))
         .route("/docs", get(pages::docs))
-        .route("/", get(pages::status::<B>))
+        .route("/status", get(pages::status::<B>))
         .fallback(pages::not_found)
         .method_not_allowed_fallback(pages::method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(&door), gate::authenticate::<B>))
+        .merge(first)
         .layer(cors(&door))
         .layer(from_fn_with_state(Arc::clone(&door), check_place::<B>));
     let health = Router::new().route("/healthz", get(pages::healthz)).route("/readyz", get(pages::readyz::<B>));

@@ -97,10 +97,11 @@ async fn forged_bearer_tokens_are_refused() {
     }
 }
 
-async fn token(served: &Served) -> String {
+pub async fn token(served: &Served) -> String {
     let reply = served.post("/v1/token", &[("authorization", &basic("ann", "s3cret"))], "").await;
     assert_eq!((reply.status, reply.header("cache-control")), (200, Some("no-store")), "{}", reply.text());
     assert_eq!((&reply.json()["token_type"], &reply.json()["expires_in"]), (&"Bearer".into(), &3600.into()));
+    assert_eq!(reply.json()["websocket_protocol"], "thalweg.token");
     reply.json()["token"].as_str().expect("a token").to_owned()
 }
 

@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
-use thalweg_serve::http::HttpConfig;
+use thalweg_serve::http::{Console, HttpConfig};
 
-use crate::client::start;
+use crate::backend::Canned;
+use crate::client::{start, start_with};
 
 #[tokio::test]
 async fn health_and_readiness() {
@@ -62,7 +63,7 @@ async fn the_document_names_every_route_and_resolves() {
 #[tokio::test]
 async fn pages_are_self_contained_under_a_strict_policy() {
     let served = start(HttpConfig::default()).await;
-    for path in ["/", "/docs"] {
+    for path in ["/", "/status", "/docs"] {
         let reply = served.get(path, &[]).await;
         let text = reply.text();
         let policy = reply.header("content-security-policy").expect("a policy");
@@ -81,6 +82,30 @@ async fn pages_are_self_contained_under_a_strict_policy() {
     assert!(status.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && !status.contains("<script"), "{status}");
     let docs = served.get("/docs", &[]).await.text();
     assert!(!docs.contains("innerHTML"), "texts of the document stay texts");
+}
+
+#[tokio::test]
+async fn the_console_is_served_to_anyone_and_is_all_that_is() {
+    const FILES: &[(&str, &[u8])] =
+        &[("index.html", b"<!doctype html>"), ("assets/a-1.js", b"1"), ("secret.txt", b"?")];
+    let config = HttpConfig { console: Some(Console::of(FILES)), ..HttpConfig::default() };
+    let served = start_with(Canned::without_trust(), config).await;
+    let index = served.get("/", &[]).await;
+    assert_eq!((index.status, index.text().as_str()), (200, "<!doctype html>"));
+    assert_eq!(index.header("cache-control"), Some("no-cache"));
+    let policy = index.header("content-security-policy").expect("a policy");
+    assert!(policy.starts_with("default-src 'none'; script-src 'self'") && !policy.contains("unsafe"), "{policy}");
+    let script = served.get("/assets/a-1.js", &[]).await;
+    assert_eq!((script.status, script.header("content-type")), (200, Some("text/javascript; charset=utf-8")));
+    assert!(script.header("cache-control").is_some_and(|cache| cache.contains("immutable")));
+    for path in ["/secret.txt", "/status", "/index.html"] {
+        assert_eq!(served.get(path, &[]).await.status, 401, "{path}");
+    }
+    for path in ["/assets/../secret.txt", "/assets/..%2fsecret.txt", "/assets/b.js"] {
+        assert_ne!(served.get(path, &[]).await.status, 200, "{path}");
+    }
+    let elsewhere = served.get("/", &[("host", "evil.example")]).await;
+    assert_eq!(elsewhere.status, 421, "{}", elsewhere.text());
 }
 
 #[tokio::test]

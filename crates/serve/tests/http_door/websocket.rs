@@ -13,7 +13,9 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::client::{DEADLINE, Served, start};
+use crate::access::token;
+use crate::backend::Canned;
+use crate::client::{DEADLINE, Served, start, start_with};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -52,6 +54,29 @@ async fn messages_are_the_events_with_their_names() {
     assert_eq!(next_json(&mut socket).await, json!({"event": "commit", "epoch": 42, "time": "1970-01-01T00:00:42Z"}));
     socket.send(Message::text("{\"ack\":42}")).await.expect("sends");
     assert_eq!(next_json(&mut socket).await["event"], "begin");
+}
+
+#[tokio::test]
+async fn a_page_shows_its_token_as_a_protocol() {
+    let served = start_with(Canned::without_trust(), HttpConfig::default()).await;
+    let token = token(&served).await;
+    let connect = |offers: Option<String>| {
+        let url = format!("ws://{}/v1/subscribe?query=quiet&after=41", served.address);
+        let mut request = url.into_client_request().expect("a request");
+        if let Some(offers) = offers {
+            request.headers_mut().insert("sec-websocket-protocol", offers.parse().expect("a header"));
+        }
+        connect_async(request)
+    };
+    let (mut socket, response) =
+        connect(Some(format!("thalweg.token, thalweg.token.{token}"))).await.expect("it is let in");
+    assert_eq!(response.headers()["sec-websocket-protocol"], "thalweg.token", "the token is not echoed");
+    assert_eq!(next_json(&mut socket).await["event"], "begin");
+    for offers in [None, Some("thalweg.token, thalweg.token.wrong".to_owned()), Some("thalweg.token".to_owned())] {
+        let Err(Error::Http(refused)) = connect(offers).await else { panic!("it is refused") };
+        assert_eq!(refused.status(), 401);
+        assert!(!refused.headers().contains_key("www-authenticate"), "no window of the browser's own");
+    }
 }
 
 #[tokio::test]

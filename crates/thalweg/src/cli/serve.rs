@@ -77,7 +77,8 @@ async fn run(effective: Effective) -> Result<ExitCode> {
         require_tls: !pg_address.ip().is_loopback(),
         limits: pg::PgLimits { shutdown_grace: grace, ..pg },
     };
-    let http_config = http::HttpConfig { tls: http_tls, shutdown_grace: grace, ..http };
+    let http_config =
+        http::HttpConfig { tls: http_tls, console: http::Console::built(), shutdown_grace: grace, ..http };
     let (pg_address, http_address) = (pg_listener.local_addr()?, http_listener.local_addr()?);
     let mut pg_door = tokio::spawn(pg::serve(pg_listener, Arc::clone(&backend), pg_config, stopped.clone()));
     let mut http_door = tokio::spawn(http::serve(http_listener, backend, http_config, until(stopped)));

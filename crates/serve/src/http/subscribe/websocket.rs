@@ -9,6 +9,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::super::door::{Door, shutdown_begins};
+use super::super::gate::TOKEN_PROTOCOL;
 use super::event::Event;
 use super::feed::Feed;
 use super::sse::heartbeat;
@@ -47,6 +48,7 @@ struct Goodbye {
 /// Answers the upgrade and serves the feed.
 pub(super) fn respond<B: Backend>(door: Arc<Door<B>>, feed: Feed<B::Session>, upgrade: WebSocketUpgrade) -> Response {
     upgrade
+        .protocols([TOKEN_PROTOCOL])
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES)
         .write_buffer_size(WRITE_BYTES)
