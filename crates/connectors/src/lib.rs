@@ -27,6 +27,6 @@ mod stdout;
 mod target_key;
 
 pub use registry::{
-    EpochSinkRequest, SinkLayout, SinkMode, SinkRequest, SourceRequest, epoch_sink, has_epoch_sink, infer, sink,
-    sink_layout, source, writes,
+    EpochSinkRequest, SinkLayout, SinkMode, SinkRequest, SourceRequest, epoch_sink, has_epoch_sink, infer, is_notifier,
+    sink, sink_layout, source, writes,
 };

@@ -185,6 +185,11 @@ pub fn writes(connector: &str, options: &Options) -> Result<bool> {
     writes.map_or(Ok(false), |writes| writes(options.clone()))
 }
 
+/// The connector tells people, and takes the options `alert.name` and `alert.severity`.
+pub fn is_notifier(connector: &str) -> bool {
+    ["webhook", "slack", "email", "log"].contains(&connector)
+}
+
 /// Makes one worker's end of the sink that `request` describes.
 ///
 /// # Errors

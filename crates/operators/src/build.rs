@@ -7,6 +7,7 @@ use thalweg_core::{Error, Result};
 use thalweg_plan::{Operation, Properties};
 
 use crate::aggregate::Aggregate;
+use crate::alert::{Alert, AlertHistory};
 use crate::calc::Calc;
 use crate::collect::Collect;
 use crate::expect::Expect;
@@ -76,6 +77,8 @@ pub fn build(
             Box::new(Expect::new(expectations.clone(), *quarantined, schema))
         }
         Operation::Gate { column, bound } => Box::new(Gate::new(input(0)?, *column, bound.clone())),
+        Operation::Alert { key, hold } => Box::new(Alert::new(input(0)?, schema, key.clone(), *hold)),
+        Operation::AlertHistory { key, keep } => Box::new(AlertHistory::new(schema, key.clone(), *keep)),
         Operation::Expire { column, age } => Box::new(Expire::new(input(0)?, *column, *age)),
         Operation::Scan { .. }
         | Operation::Dead { .. }
@@ -91,6 +94,7 @@ pub fn build(
 pub fn holds_output(operation: &Operation, inputs: &[&Properties]) -> bool {
     match operation {
         Operation::Table { key } => !key.is_empty(),
+        Operation::Alert { .. } | Operation::AlertHistory { .. } => true,
         // A partition that is forgotten is not taken back.
         Operation::TopN { offset, limit, close: None, .. } => {
             inputs.first().is_some_and(|input| is_latest(input.append_only, *offset, *limit))

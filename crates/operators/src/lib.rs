@@ -4,6 +4,7 @@
 
 mod accumulators;
 mod aggregate;
+mod alert;
 mod build;
 mod calc;
 mod collect;
@@ -25,6 +26,7 @@ mod topn;
 mod view;
 
 pub use aggregate::Aggregate;
+pub use alert::{Alert, AlertHistory};
 pub use build::{build, holds_output, passes_rows_on};
 pub use calc::Calc;
 pub use collect::Collect;

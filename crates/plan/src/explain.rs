@@ -141,6 +141,8 @@ pub(crate) fn describe(operation: &Operation) -> String {
             format!("{what} {}: {all}", expectations.relation)
         }
         Operation::Gate { column, bound } => format!("Gate #{column} < {bound}"),
+        Operation::Alert { key, hold } => format!("Alert key={} after {}ms", columns(key), hold / 1000),
+        Operation::AlertHistory { key, keep } => format!("AlertHistory key={} last {keep}", columns(key)),
         Operation::Expire { column, age } => format!("Expire #{column} older than {}ms", age / 1000),
     }
 }

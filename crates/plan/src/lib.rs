@@ -4,6 +4,7 @@
 //! catalogs, Timely or how an operator does its work.
 
 mod aggregate;
+mod alert;
 mod bound;
 mod clock;
 mod expectation;
@@ -17,6 +18,9 @@ mod source;
 mod window;
 
 pub use aggregate::{AggregateCall, AggregateFunction, AggregatePhase, PARTIAL_ROWS, partial_schema};
+pub use alert::{
+    ALERT_CLEARED, ALERT_COLUMNS, ALERT_FIRING, ALERT_HISTORY_COLUMNS, ALERT_PENDING, ALERT_RESOLVED, alert_schema,
+};
 pub use bound::Bound;
 pub use clock::{EpochClock, Now};
 pub use expectation::{Expectation, Expectations, OnViolation, Refusal, Verdict};

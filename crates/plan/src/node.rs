@@ -161,6 +161,20 @@ pub enum Operation {
         /// Microseconds; a row leaves when `column + age <= now()`.
         age: i64,
     },
+    /// The rows with their state as instances of an alert: pending until they have stood for a time, then firing.
+    Alert {
+        /// Tells the rows apart.
+        key: Vec<usize>,
+        /// Microseconds of the wall clock that a row stands before it fires.
+        hold: i64,
+    },
+    /// Each change of state of an alert's instances, as a row; the last so many of them.
+    AlertHistory {
+        /// Tells the instances apart.
+        key: Vec<usize>,
+        /// Rows.
+        keep: usize,
+    },
 }
 
 /// A node.

@@ -401,7 +401,7 @@ fn parse_plain_value(p: &mut Parser) -> Result<String> {
     }
 }
 
-fn names_in_parentheses(p: &mut Parser) -> Result<Vec<String>> {
+pub(crate) fn names_in_parentheses(p: &mut Parser) -> Result<Vec<String>> {
     p.expect_token(&Token::LParen)?;
     let names = p.parse_comma_separated(Parser::parse_identifier)?;
     p.expect_token(&Token::RParen)?;

@@ -70,6 +70,20 @@ impl SavedRows {
         Ok(())
     }
 
+    /// Rows of the layout without its weights, which come (1) or go (-1).
+    pub(crate) fn note(&mut self, rows: RecordBatch, weight: i64) -> Result<()> {
+        let mut columns = rows.columns().to_vec();
+        columns.push(Arc::new(Int64Array::from(vec![weight; rows.num_rows()])));
+        self.log.push(RecordBatch::try_new(Arc::clone(&self.layout), columns)?);
+        Ok(())
+    }
+
+    /// What was noted since the last snapshot.
+    pub(crate) fn take(&mut self) -> Result<Vec<StateTable>> {
+        let pieces = pieces(&self.layout, std::mem::take(&mut self.log))?;
+        Ok(pieces.into_iter().map(|upserts| StateTable { name: self.name.into(), upserts, deletes: None }).collect())
+    }
+
     /// Rows that died (each once): a snapshot that holds them will hear of it. Call while their values are there.
     pub(crate) fn died(&mut self, store: &RowStore, ids: &[u32]) -> Result<()> {
         let held: Vec<u32> = ids.iter().copied().filter(|id| store.has(*id, SAVED)).collect();
@@ -89,8 +103,7 @@ impl SavedRows {
             let fresh = store.take_unsaved(segment);
             self.push(store, &fresh, 1)?;
         }
-        let pieces = pieces(&self.layout, std::mem::take(&mut self.log))?;
-        Ok(pieces.into_iter().map(|upserts| StateTable { name: self.name.into(), upserts, deletes: None }).collect())
+        self.take()
     }
 
     /// The rows that stood when the last of `deltas` was taken, of the vnodes that `keep` accepts by `placement`.

@@ -2,6 +2,7 @@
 //! It must not know SQL text or how operators compute.
 
 mod aggregate;
+mod alert;
 mod calc;
 mod columns;
 mod expr;

@@ -130,7 +130,7 @@ impl Lowerer<'_> {
     }
 
     /// The rows of another job, as the plan's own source of them yields them: whole.
-    fn scan_live(&mut self, live: &LiveEntry) -> Rel {
+    pub(crate) fn scan_live(&mut self, live: &LiveEntry) -> Rel {
         let id = self.live_source(live);
         let mut bounds = vec![None; live.schema.fields().len()];
         if let Some(watermark) = live.watermark {

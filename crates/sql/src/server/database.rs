@@ -257,7 +257,7 @@ pub(super) fn shown(schema: &SchemaRef) -> SchemaRef {
 }
 
 /// The names of a view's columns; no two may be alike.
-fn distinct_names(schema: &SchemaRef) -> Result<Vec<String>, SqlError> {
+pub(super) fn distinct_names(schema: &SchemaRef) -> Result<Vec<String>, SqlError> {
     let names: Vec<String> = schema.fields().iter().map(|f| shown_name(f.name()).to_owned()).collect();
     match names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
         None => Ok(names),

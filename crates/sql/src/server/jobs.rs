@@ -4,17 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use datafusion::common::ScalarValue;
+use datafusion::common::{ScalarValue, internal_datafusion_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::expressions::{Column, Literal};
 use thalweg_core::{Options, SourceId, WRITE_COLUMN, dead_schema, writes_schema};
 use thalweg_plan::{
-    Distribution, Expr, Operation, Plan, PlanBuilder, Properties, RelationSpec, SinkSpec, SourceSpec, WatermarkSpec,
-    Write,
+    Distribution, Expr, NodeId, Operation, Plan, PlanBuilder, Properties, RelationSpec, SinkSpec, SourceSpec,
+    WatermarkSpec, Write,
 };
 
-use super::objects::{Oid, SourceObject};
+use super::objects::{Object, Oid, SourceObject};
 use crate::catalog::SourceEntry;
 use crate::compile::{Connectors, SinkMode, columns_read, delivery_of};
 use crate::context::Planner;
@@ -64,13 +64,49 @@ pub(crate) fn view(planner: &Planner, plan: &LogicalPlan, emit_on_close: bool, n
         let keys = properties.key.clone().filter(|k| !k.is_empty());
         node = lowerer.exchange(node, keys.unwrap_or_else(|| (0..properties.schema.fields().len()).collect()));
     }
+    Ok(kept(lowerer, node, name))
+}
+
+/// The rows of an alert's query with their states; the columns `key` tell them apart.
+pub(crate) fn alert(planner: &Planner, plan: &LogicalPlan, key: &[String], hold: i64, name: &str) -> Result<JobPlan> {
+    let mut lowerer = lowerer(planner, plan)?;
+    let (rel, _) = lowerer.query(plan, false, false)?;
+    let schema = Arc::clone(&lowerer.properties(rel.node).schema);
+    let key = key.iter().map(|name| schema.index_of(name)).collect::<Result<Vec<_>, _>>()?;
+    let node = lowerer.alert(rel.node, key, hold);
+    Ok(kept(lowerer, node, name))
+}
+
+/// What happens to the rows of an alert's relation, the last `keep`.
+pub(crate) fn alert_history(planner: &Planner, alert: &Object, keep: usize, name: &str) -> Result<JobPlan> {
+    let (mut lowerer, node, known) = reads(planner, alert)?;
+    let node = lowerer.alert_history(node, known.key.unwrap_or_default(), keep);
+    Ok(kept(lowerer, node, name))
+}
+
+/// All changes of a relation.
+pub(crate) fn passed_on(planner: &Planner, relation: &Object, name: &str) -> Result<JobPlan> {
+    let (lowerer, node, _) = reads(planner, relation)?;
+    Ok(kept(lowerer, node, name))
+}
+
+/// The start of a plan that reads all of one relation.
+fn reads<'a>(planner: &'a Planner, relation: &Object) -> Result<(Lowerer<'a>, NodeId, RelationSpec)> {
+    let live = relation.live().ok_or_else(|| internal_datafusion_err!("{} is no relation", relation.name))?;
+    let mut lowerer = empty(planner);
+    let node = lowerer.scan_live(&live).node;
+    Ok((lowerer, node, live.known))
+}
+
+/// A plan whose rows are kept.
+fn kept(mut lowerer: Lowerer<'_>, node: NodeId, name: &str) -> JobPlan {
     let properties = lowerer.properties(node).clone();
     lowerer.builder.sink(inner_sink(name), node);
     let (plan, notices) = lowerer.finish();
     let sources = plan.sources.iter().map(source_of).collect();
     let Properties { schema, append_only, key, distribution, .. } = properties;
     let output = RelationSpec { append_only, key, distribution };
-    Ok(JobPlan { plan, sources, output, schema, notices, mode: None })
+    JobPlan { plan, sources, output, schema, notices, mode: None }
 }
 
 /// A query whose answer leaves.
@@ -96,15 +132,19 @@ pub(crate) fn sink(
     Ok(JobPlan { plan, sources, output, schema, notices, mode: Some(mode) })
 }
 
-fn lowerer<'a>(planner: &'a Planner, plan: &LogicalPlan) -> Result<Lowerer<'a>> {
-    let mut lowerer = Lowerer {
+fn empty(planner: &Planner) -> Lowerer<'_> {
+    Lowerer {
         builder: PlanBuilder::default(),
         planner,
         sources: HashMap::new(),
         views: HashMap::new(),
         emit_on_close: false,
         notices: Vec::new(),
-    };
+    }
+}
+
+fn lowerer<'a>(planner: &'a Planner, plan: &LogicalPlan) -> Result<Lowerer<'a>> {
+    let mut lowerer = empty(planner);
     for (entry, columns) in columns_read(&[plan])?.sources.values() {
         lowerer.add_source(entry, columns)?;
     }
@@ -218,12 +258,7 @@ fn read_whole(planner: &Planner, entry: &SourceEntry, yields: SchemaRef) -> Resu
 }
 
 /// The columns of a table, then what each row is to do: what it says itself, or to take the place of the row with its key.
-fn writes_of(
-    builder: &mut PlanBuilder,
-    source: SourceId,
-    read: &SchemaRef,
-    entry: &SourceEntry,
-) -> Result<thalweg_plan::NodeId> {
+fn writes_of(builder: &mut PlanBuilder, source: SourceId, read: &SchemaRef, entry: &SourceEntry) -> Result<NodeId> {
     let scan = builder.add(Operation::Scan { source }, Vec::new(), appended(read));
     let width = entry.declared.fields().len();
     let says = read.fields().len() > entry.schema.fields().len();

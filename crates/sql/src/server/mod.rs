@@ -5,10 +5,14 @@
 //! readable becomes a [`Query`] that runs on DataFusion, a write becomes rows for a table's queue. It must not know
 //! sessions' protocols, threads, or where rows are kept: those come as [`Contents`].
 
+mod alert;
+mod alert_object;
+mod alert_plan;
 mod asked;
 mod by_engine;
 mod contents;
 mod copy;
+mod dashboard;
 mod database;
 mod errors;
 mod index_scan;
@@ -31,9 +35,13 @@ mod subscription;
 mod writes;
 
 pub use crate::types::type_name;
+pub use alert::{AlertStatement, CreateAlert, Lasting, Notify, Quieted, Severity};
+pub use alert_object::{Acknowledged, AlertObject, Silence};
+pub use alert_plan::PlannedAlert;
 pub use by_engine::EngineQuery;
 pub use contents::{Contents, Stored};
 pub use copy::{CopyDirection, CopySide};
+pub use dashboard::{CreateDashboard, DashboardObject, Panel, PanelKind};
 pub use database::{Database, PlannedView, renamed_in};
 pub use jobs::{JobPlan, JobSource};
 pub use judge::{QUARANTINE, Replayed};

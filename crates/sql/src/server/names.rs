@@ -3,6 +3,7 @@
 use std::fmt;
 
 use datafusion::sql::sqlparser::ast;
+use thalweg_core::{SqlError, SqlState};
 
 use crate::parse::normalized;
 
@@ -36,6 +37,15 @@ impl fmt::Display for ObjectName {
             write!(f, "{}.", quoted(schema))?;
         }
         f.write_str(&quoted(&self.name))
+    }
+}
+
+/// `name` is none of `columns`; the hint names the nearest.
+pub(super) fn missing_column(name: &str, columns: &[String]) -> SqlError {
+    let error = SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column {} does not exist", quoted(name)));
+    match thalweg_core::nearest(name, columns.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("Did you mean {near}?")),
+        None => error,
     }
 }
 

@@ -7,6 +7,8 @@ use arrow::datatypes::SchemaRef;
 use thalweg_core::{Options, Secret, SqlError, SqlState};
 use thalweg_plan::{Distribution, Expectations, RelationSpec};
 
+use super::alert_object::AlertObject;
+use super::dashboard::DashboardObject;
 use super::names::{ObjectName, quoted};
 use crate::catalog::{LiveEntry, SourceEntry};
 
@@ -109,6 +111,10 @@ pub enum Kind {
     Connection(Arc<Connection>),
     /// Changes of a relation that are kept for cursors, and for how long.
     Subscription(std::time::Duration),
+    /// Rows to be told of, which are kept with their state.
+    Alert(Arc<AlertObject>),
+    /// Queries, and how they are shown.
+    Dashboard(Arc<DashboardObject>),
 }
 
 /// `CREATE CONNECTION`.
@@ -215,6 +221,8 @@ impl Object {
             Kind::Secret(_) => "secret",
             Kind::Connection(_) => "connection",
             Kind::Subscription(_) => "subscription",
+            Kind::Alert(_) => "alert",
+            Kind::Dashboard(_) => "dashboard",
         }
     }
 
@@ -237,7 +245,7 @@ impl Object {
 
     /// Rows that a query can read.
     pub fn is_readable(&self) -> bool {
-        matches!(&self.kind, Kind::Table(_) | Kind::MaterializedView(_))
+        matches!(&self.kind, Kind::Table(_) | Kind::MaterializedView(_) | Kind::Alert(_))
     }
 
     /// As a source of a plan.
@@ -255,6 +263,7 @@ impl Object {
                 (known, source.entry.watermark)
             }
             Kind::MaterializedView(known) => (known.clone(), None),
+            Kind::Alert(alert) => (alert.known.clone(), None),
             _ => return None,
         };
         Some(LiveEntry { name: format!("#{}", self.oid.0), schema: Arc::clone(&self.columns), known, watermark })

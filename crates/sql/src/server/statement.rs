@@ -9,7 +9,9 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use thalweg_core::{Options, SqlError, SqlState};
 
+use super::alert::{AlertStatement, alert};
 use super::copy::{CopyDirection, CopySide};
+use super::dashboard::{CreateDashboard, dashboard};
 use super::names::ObjectName;
 use super::role::RoleOption;
 use super::secret::{SecretValue, secret_or_connection};
@@ -49,6 +51,8 @@ pub enum ObjectClass {
     Secret,
     Connection,
     Subscription,
+    Alert,
+    Dashboard,
     Schema,
     Database,
     User,
@@ -139,6 +143,8 @@ pub enum StatementKind {
         of: ObjectName,
         selection: Option<ast::Expr>,
     },
+    Alert(AlertStatement),
+    CreateDashboard(CreateDashboard),
     Subscribe(Box<ast::Query>),
     Subscription(SubscriptionStatement),
     Cancel(Vec<u64>),
@@ -230,7 +236,13 @@ fn one(dialect: &PostgreSqlDialect, tokens: &[TokenWithSpan], words: &[TokenWith
             return create(dialect, tokens);
         }
     }
+    if let Some(statement) = alert(dialect, words)? {
+        return Ok(StatementKind::Alert(statement));
+    }
     let mut p = parser(dialect, words_of(words));
+    if let Some(made) = dashboard(&mut p)? {
+        return ended(&mut p, StatementKind::CreateDashboard(made));
+    }
     if (word(0, "CREATE") || word(0, "ALTER"))
         && let Some(kind) = secret_or_connection(&mut p, word(0, "ALTER"))?
     {
@@ -248,9 +260,10 @@ fn one(dialect: &PostgreSqlDialect, tokens: &[TokenWithSpan], words: &[TokenWith
     ended(&mut p, kind)
 }
 
-fn ended(p: &mut Parser, kind: StatementKind) -> Parsed<StatementKind> {
+/// `parsed`, if nothing comes after it.
+pub(super) fn ended<T>(p: &mut Parser, parsed: T) -> Parsed<T> {
     match p.peek_token() {
-        t if t.token == Token::EOF => Ok(kind),
+        t if t.token == Token::EOF => Ok(parsed),
         t => p.expected("end of statement", t),
     }
 }
@@ -260,7 +273,18 @@ fn words_of(words: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut words = words.to_vec();
     let grants = words.first().is_some_and(|t| is_word(t, "GRANT") || is_word(t, "REVOKE"));
     if let Some(on) = words.iter().position(|t| is_word(t, "ON")).filter(|_| grants) {
-        let kinds = ["MATERIALIZED", "VIEW", "SOURCE", "SINK", "INDEX", "SECRET", "CONNECTION", "SUBSCRIPTION"];
+        let kinds = [
+            "MATERIALIZED",
+            "VIEW",
+            "SOURCE",
+            "SINK",
+            "INDEX",
+            "SECRET",
+            "CONNECTION",
+            "SUBSCRIPTION",
+            "ALERT",
+            "DASHBOARD",
+        ];
         // A name may be such a word too: then TO or FROM follows.
         while kinds.iter().any(|kind| words.get(on + 1).is_some_and(|t| is_word(t, kind)))
             && words.get(on + 2).is_some_and(
@@ -377,7 +401,8 @@ pub(super) fn object(p: &mut Parser) -> Parsed<ObjectName> {
     Ok(ObjectName { schema, name })
 }
 
-fn query_or_name(p: &mut Parser) -> Parsed<Box<ast::Query>> {
+/// A query, or all of a relation.
+pub(super) fn query_or_name(p: &mut Parser) -> Parsed<Box<ast::Query>> {
     let is_query = matches!(&p.peek_token().token, Token::LParen)
         || ["SELECT", "WITH", "VALUES", "TABLE"].iter().any(|w| is_word(&p.peek_token(), w));
     if is_query {
@@ -388,11 +413,16 @@ fn query_or_name(p: &mut Parser) -> Parsed<Box<ast::Query>> {
     crate::parse::query(&mut Parser::new(&PostgreSqlDialect {}).try_with_sql(&text)?)
 }
 
+fn is_a_word(token: &TokenWithSpan) -> bool {
+    matches!(token.token, Token::Word(_))
+}
+
 /// `SHOW …`: objects of a kind, how one was made, or a setting.
 fn show(p: &mut Parser) -> Parsed<StatementKind> {
     if p.parse_keyword(Keyword::CREATE) {
         // The kind is for people; names are unique.
-        while ["TABLE", "SOURCE", "VIEW", "MATERIALIZED", "SINK", "INDEX"].iter().any(|w| is_word(&p.peek_token(), w)) {
+        let kinds = ["TABLE", "SOURCE", "VIEW", "MATERIALIZED", "SINK", "INDEX", "ALERT", "DASHBOARD"];
+        while kinds.iter().any(|w| is_word(&p.peek_token(), w)) && is_a_word(&p.peek_nth_token(1)) {
             p.next_token();
         }
         return Ok(StatementKind::ShowCreate(object(p)?));
@@ -426,7 +456,7 @@ fn show(p: &mut Parser) -> Parsed<StatementKind> {
 }
 
 fn class(p: &mut Parser) -> Option<ObjectClass> {
-    let words: [(&[&str], ObjectClass); 13] = [
+    let words: [(&[&str], ObjectClass); 15] = [
         (&["MATERIALIZED", "VIEW"], ObjectClass::MaterializedView),
         (&["TABLE"], ObjectClass::Table),
         (&["SOURCE"], ObjectClass::Source),
@@ -436,6 +466,8 @@ fn class(p: &mut Parser) -> Option<ObjectClass> {
         (&["SECRET"], ObjectClass::Secret),
         (&["CONNECTION"], ObjectClass::Connection),
         (&["SUBSCRIPTION"], ObjectClass::Subscription),
+        (&["ALERT"], ObjectClass::Alert),
+        (&["DASHBOARD"], ObjectClass::Dashboard),
         (&["SCHEMA"], ObjectClass::Schema),
         (&["DATABASE"], ObjectClass::Database),
         (&["USER"], ObjectClass::User),
@@ -515,17 +547,19 @@ fn explain(p: &mut Parser, dialect: &PostgreSqlDialect, words: &[TokenWithSpan])
 }
 
 /// Tokens that the parser has not taken.
-fn remaining(p: &Parser) -> usize {
+pub(super) fn remaining(p: &Parser) -> usize {
     (0..).take_while(|i| p.peek_nth_token_ref(*i).token != Token::EOF).count()
 }
 
 impl StatementKind {
-    /// What CREATE TABLE, SOURCE, VIEW or SINK names, and whether IF NOT EXISTS stands there.
+    /// What CREATE TABLE, SOURCE, VIEW, SINK, ALERT or DASHBOARD names, and whether IF NOT EXISTS stands there.
     pub fn created(&self) -> Option<(ObjectName, bool)> {
         let (schema, name, if_not_exists) = match self {
             Self::CreateTable(s) | Self::CreateSource(s) => (&s.schema, &s.name, s.if_not_exists),
             Self::CreateView(v) => (&v.schema, &v.name, v.if_not_exists),
             Self::CreateSink(s) => (&s.schema, &s.name, s.if_not_exists),
+            Self::Alert(AlertStatement::Create(a)) => return Some((a.name.clone(), a.if_not_exists)),
+            Self::CreateDashboard(d) => return Some((d.name.clone(), d.if_not_exists)),
             _ => return None,
         };
         Some((ObjectName { schema: schema.clone(), name: name.clone() }, if_not_exists))

@@ -42,8 +42,9 @@ use datafusion::logical_expr::ScalarUDF;
 use datafusion::sql::sqlparser::ast::Query;
 
 pub use picture::{
-    Checkpoint, Column, Cursor, Depend, Expectation, FIRST_USER_OID, Function, Index, Kind, OWNER, Oid, PUBLIC_SCHEMA,
-    Picture, Prepared, Privilege, Progress, Relation, Schema, Secret, Session, SessionInfo, Setting, User,
+    Alert, AlertEvent, AlertInstance, AlertRows, Checkpoint, Column, Cursor, Dashboard, Depend, Expectation,
+    FIRST_USER_OID, Function, Index, Job, Kind, OWNER, Oid, PUBLIC_SCHEMA, Panel, Picture, Prepared, Privilege,
+    Progress, Relation, Schema, Secret, Session, SessionInfo, Setting, User,
 };
 pub use plan::{SystemQuery, Tables};
 pub(crate) use rewrite::{array_literal, name_columns};

@@ -2,6 +2,8 @@
 //! where the data comes from.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 
@@ -54,6 +56,14 @@ pub struct Picture {
     pub expectations: Vec<Expectation>,
     /// The last checkpoints of this start, oldest first.
     pub checkpoints: Vec<Checkpoint>,
+    /// What is run.
+    pub jobs: Vec<Job>,
+    /// Alerts.
+    pub alerts: Vec<Alert>,
+    /// Their rows, read when they are asked for.
+    pub alert_rows: Option<Arc<dyn AlertRows>>,
+    /// Dashboards.
+    pub dashboards: Vec<Dashboard>,
 }
 
 /// A schema.
@@ -333,6 +343,117 @@ pub struct Secret {
     pub owner: Oid,
     /// The kind of connection; `None` for a secret.
     pub connection: Option<String>,
+}
+
+/// What the engine runs.
+#[derive(Clone, Debug, Default)]
+pub struct Job {
+    /// The object that it runs for; `None` for an index, or what has no name.
+    pub oid: Option<Oid>,
+    /// As SHOW JOBS has it.
+    pub number: i64,
+    /// Its name.
+    pub name: String,
+    /// `live`, `backfilling`, `retrying`, `failed` or `dropped`.
+    pub state: String,
+    /// What is wrong, if something is.
+    pub error: Option<String>,
+}
+
+/// An alert.
+#[derive(Clone, Debug, Default)]
+pub struct Alert {
+    /// Its number.
+    pub oid: Oid,
+    /// The schema it is in.
+    pub schema: Oid,
+    /// Its name.
+    pub name: String,
+    /// The user who owns it.
+    pub owner: String,
+    /// info, warning or critical.
+    pub severity: &'static str,
+    /// The query of its rows.
+    pub query: String,
+    /// How long a row stands before it fires, microseconds.
+    pub hold: i64,
+    /// The end of the silence over all of it, microseconds since 1970-01-01 UTC.
+    pub silenced_until: Option<i64>,
+    /// Who is told: channels, and how far each is, as a JSON array.
+    pub notify: String,
+}
+
+/// A row of an alert that is pending or fires.
+#[derive(Clone, Debug, Default)]
+pub struct AlertInstance {
+    /// The values of its key.
+    pub instance: String,
+    /// pending or firing.
+    pub state: String,
+    /// Since when, microseconds since 1970-01-01 UTC.
+    pub since: i64,
+    /// The row, as JSON.
+    pub row: String,
+    /// Who has taken note of it, and when.
+    pub acknowledged: Option<(String, i64)>,
+    /// The end of its silence.
+    pub silenced_until: Option<i64>,
+}
+
+/// What has happened to a row of an alert.
+#[derive(Clone, Debug, Default)]
+pub struct AlertEvent {
+    /// The values of its key.
+    pub instance: String,
+    /// pending, firing, resolved or cleared.
+    pub transition: String,
+    /// When, microseconds since 1970-01-01 UTC.
+    pub at: i64,
+    /// The row, as JSON.
+    pub row: String,
+    /// sent, waiting, silenced or none.
+    pub notified: &'static str,
+}
+
+/// The rows of alerts.
+pub trait AlertRows: Debug + Send + Sync {
+    /// Those of an alert that are pending or fire.
+    fn instances(&self, alert: Oid) -> Vec<AlertInstance>;
+
+    /// What has happened to them, oldest first.
+    fn history(&self, alert: Oid) -> Vec<AlertEvent>;
+}
+
+/// A dashboard.
+#[derive(Clone, Debug, Default)]
+pub struct Dashboard {
+    /// Its number.
+    pub oid: Oid,
+    /// The schema it is in.
+    pub schema: Oid,
+    /// Its name.
+    pub name: String,
+    /// For people.
+    pub title: Option<String>,
+    /// The user who owns it.
+    pub owner: String,
+    /// The statement that makes it.
+    pub definition: String,
+    /// From the upper left.
+    pub panels: Vec<Panel>,
+}
+
+/// A panel of a dashboard.
+#[derive(Clone, Debug, Default)]
+pub struct Panel {
+    /// Its name.
+    pub name: String,
+    /// line, area, bar, number, table, heatmap or map.
+    pub kind: &'static str,
+    /// Its rows.
+    pub query: String,
+    /// How it looks, as JSON.
+    pub options: String,
 }
 
 /// Who asks, and how the session is set up.

@@ -80,6 +80,7 @@ fn is(object: &Object, of: ast::CommentObject) -> bool {
         Kind::View => of == Of::View,
         Kind::MaterializedView(_) => of == Of::MaterializedView,
         Kind::Index(_) => of == Of::Index,
-        Kind::Sink | Kind::Secret(_) | Kind::Connection(_) | Kind::Subscription(_) => false,
+        Kind::Alert(_) => of == Of::MaterializedView,
+        Kind::Sink | Kind::Secret(_) | Kind::Connection(_) | Kind::Subscription(_) | Kind::Dashboard(_) => false,
     }
 }

@@ -317,6 +317,8 @@ fn apply(session: &mut Session, statement: &Statement) -> Result<(Made, Objects)
         StatementKind::CreateConnection { name, if_not_exists, options } => {
             create_connection(session, &mut objects, statement, name, *if_not_exists, options)?
         }
+        StatementKind::Alert(of) => super::alerts::run(session, &mut objects, statement, of)?,
+        StatementKind::CreateDashboard(of) => super::dashboards::create(session, &mut objects, statement, of)?,
         StatementKind::Subscription(of) => super::cursors::create(session, &mut objects, statement, of)?,
         StatementKind::Sql(sql) => sql_statement(session, &mut objects, sql)?,
         _ => return Err(SqlError::new(SqlState::INTERNAL_ERROR, "not a statement of the catalog")),
@@ -378,6 +380,8 @@ pub(super) fn class_of(object: &Object) -> ObjectClass {
         Kind::Secret(_) => ObjectClass::Secret,
         Kind::Connection(_) => ObjectClass::Connection,
         Kind::Subscription(_) => ObjectClass::Subscription,
+        Kind::Alert(_) => ObjectClass::Alert,
+        Kind::Dashboard(_) => ObjectClass::Dashboard,
     }
 }
 
@@ -392,6 +396,8 @@ pub(super) fn tag_of(class: ObjectClass) -> &'static str {
         ObjectClass::Secret => "SECRET",
         ObjectClass::Connection => "CONNECTION",
         ObjectClass::Subscription => "SUBSCRIPTION",
+        ObjectClass::Alert => "ALERT",
+        ObjectClass::Dashboard => "DASHBOARD",
         ObjectClass::Schema => "SCHEMA",
         ObjectClass::Database => "DATABASE",
         ObjectClass::User => "ROLE",
@@ -429,9 +435,11 @@ fn alter(
     }
     let parts: Vec<Arc<Object>> = objects.all().filter(|o| o.part_of == Some(object.oid)).cloned().collect();
     for part in parts {
+        // Its own part of the name stays behind the whole's.
+        let suffix = part.name.strip_prefix(object.name.as_str()).unwrap_or(QUARANTINE);
         let changed = Object {
             schema: changed.schema.clone(),
-            name: format!("{}{QUARANTINE}", changed.name),
+            name: format!("{}{suffix}", changed.name),
             owner: changed.owner,
             ..part.as_ref().clone()
         };

@@ -32,6 +32,8 @@ fn bytes_of(epochs: &[EpochRows]) -> usize {
 pub(crate) struct State {
     /// The last checkpoint whose rows the target holds.
     pub delivered: u64,
+    /// Its `now()`, microseconds since 1970; 0 if it is not known.
+    pub delivered_at: i64,
     /// Why it does not go on, if it does not.
     pub error: Option<String>,
     /// It will not go on before a person has acted.
@@ -229,9 +231,11 @@ impl Courier {
         self.keeper.delivered(self.oid, delivered);
         let last = self.keeper.kept().borrow().last.epoch;
         let is_all = self.keeper.outbox(self.oid, delivered).is_empty();
+        let at = self.keeper.wall_clock_of(if is_all { last.max(delivered) } else { delivered });
         let mut state = self.delivery.lock();
         // A checkpoint without rows for it is nothing that it lacks.
         state.delivered = if is_all { last.max(delivered) } else { delivered };
+        state.delivered_at = at.unwrap_or(state.delivered_at);
         state.error = None;
     }
 }

@@ -39,6 +39,7 @@ impl Indexes {
 pub(super) fn may_be_unique(unique: bool, on: &Object, columns: &[usize]) -> Result<(), SqlError> {
     let key = match &on.kind {
         Kind::Table(table) => table.primary_key(),
+        Kind::Alert(alert) => alert.known.key.as_deref().unwrap_or_default(),
         Kind::MaterializedView(known) => known.key.as_deref().unwrap_or_default(),
         _ => &[],
     };

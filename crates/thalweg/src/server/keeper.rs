@@ -147,6 +147,11 @@ impl Keeper {
         self.lock().delivered_to(u64::from(oid.0))
     }
 
+    /// See [`Checkpoints::wall_clock_of`].
+    pub fn wall_clock_of(&self, epoch: u64) -> Option<i64> {
+        self.lock().wall_clock_of(epoch)
+    }
+
     /// What a sink has to deliver of checkpoints after `epoch`.
     pub fn outbox(&self, oid: Oid, epoch: u64) -> Vec<(u64, Vec<PartManifest>)> {
         self.lock().outbox(u64::from(oid.0), epoch)

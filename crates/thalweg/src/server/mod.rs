@@ -4,11 +4,13 @@
 //! catalog, and it ends as a change of the catalog and the engine ([`ddl`]), a write into a table's queue ([`writes`]),
 //! or a query over the relations at one pinned epoch ([`read`]). It must not know protocols.
 
+mod alerts;
 pub(crate) mod audit;
 mod backend;
 mod comments;
 mod create;
 mod cursors;
+mod dashboards;
 mod ddl;
 mod deadline;
 mod deliveries;

@@ -163,6 +163,8 @@ impl Session {
             | StatementKind::CreateConnection { .. }
             | StatementKind::CreateRole { .. }
             | StatementKind::AlterRole { .. }
+            | StatementKind::Alert(_)
+            | StatementKind::CreateDashboard(_)
             | StatementKind::Drop { .. }
             | StatementKind::Alter { .. } => ddl::run(self, statement).await.map(Answer::Done),
             StatementKind::Copy { side, direction, options } => writes::copy(self, side, *direction, options).await,

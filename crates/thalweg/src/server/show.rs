@@ -76,6 +76,8 @@ pub(crate) fn show(
         "views" => listed(&|o| matches!(o.kind, Kind::View)),
         "materialized views" => listed(&|o| matches!(o.kind, Kind::MaterializedView(_))),
         "sinks" => listed(&|o| matches!(o.kind, Kind::Sink)),
+        "alerts" => listed(&|o| matches!(o.kind, Kind::Alert(_))),
+        "dashboards" => listed(&|o| matches!(o.kind, Kind::Dashboard(_))),
         "subscriptions" => listed(&|o| matches!(o.kind, Kind::Subscription(_))),
         "cursors" => {
             let mut names: Vec<&str> = session.cursors.keys().map(String::as_str).collect();
@@ -113,21 +115,8 @@ pub(crate) fn show(
             table(&["Name", "On", "Columns"], rows.collect(), "SHOW")
         }
         "jobs" => {
-            let running = session.server.running.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-            let rows = session.server.engine.jobs().into_iter().map(|job| {
-                let of = running.iter().find(|(_, r)| r.job.id == job.id);
-                let delivery = of.and_then(|(oid, _)| Some(session.server.deliveries.of(*oid)?.state()));
-                let delivery = delivery.unwrap_or_default();
-                let waits = of.and_then(|(_, r)| r.reopening.iter().find_map(|source| source.error()));
-                let retried = delivery.error.or(waits);
-                let state = match (&retried, delivery.failed) {
-                    (_, true) => "failed".to_owned(),
-                    (Some(_), false) => "retrying".to_owned(),
-                    (None, false) => format!("{:?}", job.state()).to_lowercase(),
-                };
-                let error = job.error().or(retried);
-                vec![Some(job.id.0.to_string()), Some(job.spec.name.clone()), Some(state), error]
-            });
+            let jobs = super::system::jobs(&session.server).into_iter();
+            let rows = jobs.map(|job| vec![Some(job.number.to_string()), Some(job.name), Some(job.state), job.error]);
             table(&["Id", "Name", "State", "Error"], rows.collect(), "SHOW")
         }
         "processlist" => {

@@ -8,6 +8,7 @@ use thalweg_runtime::live::JobState;
 use thalweg_sql::server::{Kind, Object, Objects, PUBLIC, Privilege};
 use thalweg_sql::system::{self, Picture, SessionInfo, SystemCatalog};
 
+use super::Server;
 use super::session::Session;
 
 /// The number of the one database.
@@ -39,7 +40,7 @@ fn micros(time: SystemTime) -> i64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_micros()).unwrap_or(i64::MAX))
 }
 
-fn picture(session: &Session, objects: &Objects) -> Picture {
+fn picture(session: &Session, objects: &Arc<Objects>) -> Picture {
     let server = &session.server;
     let started = server.now() - i64::try_from(server.started.elapsed().as_micros()).unwrap_or(0);
     let schemas = objects.schemas();
@@ -77,6 +78,7 @@ fn picture(session: &Session, objects: &Objects) -> Picture {
         progress: format!("{} rows", r.job.backfill()),
         started,
     });
+    let (alerts, alert_rows) = super::alerts::alert_rows(session, objects);
     Picture {
         database: "dev".to_owned(),
         database_oid: DATABASE_OID,
@@ -117,8 +119,36 @@ fn picture(session: &Session, objects: &Objects) -> Picture {
         functions: Vec::new(),
         secrets: objects.all().filter_map(|o| secret(objects, o)).collect(),
         expectations: objects.all().flat_map(|o| expectations(o)).collect(),
+        jobs: jobs(server),
+        alerts,
+        alert_rows: Some(alert_rows),
+        dashboards: objects.all().filter_map(|o| super::dashboards::told(objects, o)).collect(),
         checkpoints: session.server.keeper.as_ref().map_or_else(Vec::new, |keeper| keeper.recent()),
     }
+}
+
+/// What the engine runs.
+pub(super) fn jobs(server: &Server) -> Vec<system::Job> {
+    let running = server.running.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let of_engine = server.engine.jobs().into_iter().map(|job| {
+        let of = running.iter().find(|(_, r)| r.job.id == job.id);
+        let delivery = of.and_then(|(oid, _)| Some(server.deliveries.of(*oid)?.state())).unwrap_or_default();
+        let waits = of.and_then(|(_, r)| r.reopening.iter().find_map(|source| source.error()));
+        let retried = delivery.error.or(waits);
+        let state = match (&retried, delivery.failed) {
+            (_, true) => "failed".to_owned(),
+            (Some(_), false) => "retrying".to_owned(),
+            (None, false) => format!("{:?}", job.state()).to_lowercase(),
+        };
+        system::Job {
+            oid: of.map(|(o, _)| oid(*o)),
+            number: i64::try_from(job.id.0).unwrap_or(i64::MAX),
+            name: job.spec.name.clone(),
+            state,
+            error: job.error().or(retried),
+        }
+    });
+    of_engine.collect()
 }
 
 /// A secret or connection; never what is in it.
@@ -152,7 +182,9 @@ fn expectations(object: &Object) -> impl Iterator<Item = system::Expectation> {
 /// What can be listed as a relation.
 fn relation(session: &Session, objects: &Objects, object: &Object) -> Option<system::Relation> {
     let kind = match &object.kind {
-        Kind::Secret(_) | Kind::Connection(_) => return None,
+        Kind::Secret(_) | Kind::Connection(_) | Kind::Dashboard(_) => return None,
+        // Its rows are kept as those of a view are.
+        Kind::Alert(_) => system::Kind::MaterializedView,
         Kind::Table(_) => system::Kind::Table,
         Kind::Source(_) => system::Kind::Source,
         Kind::View => system::Kind::View,

@@ -163,6 +163,8 @@ pub(crate) fn writes(statement: &Statement) -> bool {
         | StatementKind::CreateSink(_)
         | StatementKind::CreateRole { .. }
         | StatementKind::AlterRole { .. }
+        | StatementKind::Alert(_)
+        | StatementKind::CreateDashboard(_)
         | StatementKind::Drop { .. }
         | StatementKind::Alter { .. }
         | StatementKind::Subscription(SubscriptionStatement::Create { .. })

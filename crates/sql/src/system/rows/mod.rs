@@ -11,6 +11,7 @@ mod procs;
 mod routines;
 mod servers;
 mod types;
+mod watch;
 
 use super::cell::{Row, row};
 use super::scope::Scope;

@@ -42,7 +42,8 @@ pub(super) fn rows(scope: &Scope, name: &str, rw: bool) -> Vec<Row> {
         "checkpoints" => scope.picture.checkpoints.iter().map(checkpoint).collect(),
         "sessions" => sessions(scope),
         "recovery_info" => vec![row! { "id" => 1, "state" => "RUNNING" }],
-        _ => Vec::new(),
+        _ if rw => Vec::new(),
+        watched => super::watch::rows(scope, watched),
     }
 }
 

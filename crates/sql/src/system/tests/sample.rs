@@ -6,8 +6,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, TimeUnit};
 
 use crate::system::{
-    Checkpoint, Column, Cursor, Depend, Expectation, Function, Index, Kind, OWNER, Oid, PUBLIC_SCHEMA, Picture,
-    Prepared, Privilege, Progress, Relation, Schema, Secret, Session, SessionInfo, Setting, SystemCatalog, User,
+    Alert, Checkpoint, Column, Cursor, Dashboard, Depend, Expectation, Function, Index, Job, Kind, OWNER, Oid,
+    PUBLIC_SCHEMA, Panel, Picture, Prepared, Privilege, Progress, Relation, Schema, Secret, Session, SessionInfo,
+    Setting, SystemCatalog, User,
 };
 
 pub(super) const ORDERS: Oid = 16391;
@@ -189,6 +190,16 @@ pub(super) fn picture() -> Picture {
             violations: 2,
         }],
         checkpoints: vec![Checkpoint { epoch: 7, durable_at: 1_000_000, state_bytes: 4096, ..Checkpoint::default() }],
+        jobs: vec![Job { number: 3, name: "hot".to_owned(), state: "live".to_owned(), ..Job::default() }],
+        alerts: vec![Alert {
+            oid: 16500,
+            name: "hot".to_owned(),
+            severity: "info",
+            hold: 90_500_000,
+            ..Alert::default()
+        }],
+        alert_rows: None,
+        dashboards: vec![Dashboard { oid: 16501, panels: vec![Panel::default()], ..Dashboard::default() }],
     }
 }
 

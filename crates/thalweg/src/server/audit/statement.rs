@@ -2,7 +2,7 @@
 //! is run.
 
 use thalweg_sql::server::{
-    ObjectClass, ObjectName, RoleOption, Statement, StatementKind, SubscriptionStatement, ast, quoted,
+    AlertStatement, ObjectClass, ObjectName, RoleOption, Statement, StatementKind, SubscriptionStatement, ast, quoted,
 };
 
 use super::{Kind, without_secrets};
@@ -24,6 +24,9 @@ pub(super) fn change(statement: &Statement) -> (Kind, Option<String>) {
         | StatementKind::Subscription(SubscriptionStatement::Create { name, .. }) => {
             (Kind::Ddl, Some(name.to_string()))
         }
+        StatementKind::Alert(
+            AlertStatement::Silence(of, _) | AlertStatement::Unsilence(of, _) | AlertStatement::Acknowledge(of, _),
+        ) => (Kind::Ddl, Some(of.name.to_string())),
         StatementKind::Sql(sql) => match sql.as_ref() {
             ast::Statement::Grant(grant) => (Kind::Grant, grant.objects.as_ref().map(ToString::to_string)),
             ast::Statement::Revoke(revoke) => (Kind::Grant, revoke.objects.as_ref().map(ToString::to_string)),
