@@ -3,8 +3,9 @@
 //! Bifet and Gavaldà, Learning from time-changing data with adaptive windowing, 2007 (ADWIN2). For every cut of the
 //! window into an older and a newer part, the difference of their means is compared with
 //! ε = √(2/m × σ² × ln(2/δ′)) + 2R/(3m) × ln(2/δ′), with 1/m = 1/n₀ + 1/n₁, δ′ = δ / ln n and R the range of the values.
-//! The score is the greatest difference in ε: from 1 on the older part is dropped. The paper has values in [0, 1]; here
-//! they are cut to three sigmas of the window around its mean, so R = 6σ and one spike is no change.
+//! The score is the greatest difference in ε: from 1 on the older part of that cut is dropped (the paper drops bucket by
+//! bucket, which reports one change many times). The paper has values in [0, 1]; here they are cut to three sigmas of the
+//! window around its mean, so R = 6σ and one spike is no change.
 
 use std::collections::VecDeque;
 
@@ -64,33 +65,38 @@ impl Bucket {
     }
 }
 
-/// Rows without their order.
+/// What a whole window comes to.
 #[derive(Clone, Copy, Default)]
-struct Part {
+struct Whole {
     rows: u64,
     mean: f64,
-    squares: f64,
+    sigma: f64,
 }
 
-impl Part {
-    /// Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing sample variances, 1979.
-    fn join(self, other: Self) -> Self {
-        let rows = self.rows + other.rows;
-        let share = other.rows as f64 / rows as f64;
-        let apart = other.mean - self.mean;
-        let squares = self.squares + other.squares + apart * apart * self.rows as f64 * share;
-        Self { rows, mean: self.mean + apart * share, squares }
+impl Whole {
+    /// Always computed from the buckets, so that it is the same after a restart.
+    fn of(window: &VecDeque<Bucket>) -> Self {
+        let (mut rows, mut sum) = (0, 0.0);
+        for bucket in window {
+            rows += bucket.rows();
+            sum += bucket.mean * bucket.rows() as f64;
+        }
+        let mean = sum / rows as f64;
+        let squares = |b: &Bucket| b.squares + b.rows() as f64 * (b.mean - mean) * (b.mean - mean);
+        let variance = window.iter().map(squares).sum::<f64>() / rows as f64;
+        Self { rows, mean, sigma: Scale { variance }.sigma(mean) }
     }
 }
 
-impl From<Bucket> for Part {
-    fn from(bucket: Bucket) -> Self {
-        Self { rows: bucket.rows(), mean: bucket.mean, squares: bucket.squares }
+/// Two buckets of one size as one (Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing
+/// sample variances, 1979).
+fn joined(older: Bucket, newer: Bucket) -> Bucket {
+    let apart = newer.mean - older.mean;
+    Bucket {
+        level: older.level + 1,
+        mean: older.mean + apart / 2.0,
+        squares: older.squares + newer.squares + apart * apart * older.rows() as f64 / 2.0,
     }
-}
-
-fn whole(window: &VecDeque<Bucket>) -> Part {
-    window.iter().fold(Part::default(), |sum, bucket| sum.join((*bucket).into()))
 }
 
 /// Adds one row and keeps at most `OF_A_SIZE` buckets of each size.
@@ -104,45 +110,41 @@ fn add(window: &mut VecDeque<Bucket>, value: f64) {
             break;
         }
         let oldest = end - of_level;
-        let joined = Part::from(window[oldest]).join(window[oldest + 1].into());
-        window[oldest + 1] = Bucket { level: level + 1, mean: joined.mean, squares: joined.squares };
+        window[oldest + 1] = joined(window[oldest], window[oldest + 1]);
         window.remove(oldest);
         end = oldest + 1;
         level += 1;
     }
-    if whole(window).rows > MOST_ROWS {
-        window.pop_front();
-    }
 }
 
 impl Adwin {
-    /// The greatest difference of the means of two parts of the window, in its bound, with its sign.
-    fn difference(&self, window: &VecDeque<Bucket>, whole: Part) -> f64 {
-        let variance = whole.squares / whole.rows as f64;
-        let sigma = Scale { variance }.sigma(whole.mean);
+    /// The greatest difference of the means of two parts of the window, in its bound, with its sign; and how many buckets
+    /// the older part has.
+    fn difference(&self, window: &VecDeque<Bucket>, whole: Whole) -> (f64, usize) {
         let log = (2.0 * (whole.rows as f64).ln() / self.delta).ln();
-        let mut older = (0, 0.0);
         let total = whole.mean * whole.rows as f64;
-        let mut greatest: f64 = 0.0;
-        for bucket in window {
-            older = (older.0 + bucket.rows(), older.1 + bucket.mean * bucket.rows() as f64);
-            let newer = whole.rows - older.0;
+        let (mut older, mut sum) = (0, 0.0);
+        let mut greatest: (f64, usize) = (0.0, 0);
+        for (i, bucket) in window.iter().enumerate() {
+            older += bucket.rows();
+            sum += bucket.mean * bucket.rows() as f64;
+            let newer = whole.rows - older;
             if newer < LEAST_PART {
                 break;
             }
-            if older.0 < LEAST_PART {
+            if older < LEAST_PART {
                 continue;
             }
-            let (n0, n1) = (older.0 as f64, newer as f64);
-            let rises = (total - older.1) / n1 - older.1 / n0;
+            let (n0, n1) = (older as f64, newer as f64);
+            let rises = (total - sum) / n1 - sum / n0;
             let m = 1.0 / n0 + 1.0 / n1;
-            let bound = sigma * ((2.0 * m * log).sqrt() + 2.0 * (2.0 * CUT_SIGMAS) / 3.0 * m * log);
+            let bound = whole.sigma * ((2.0 * m * log).sqrt() + 2.0 * (2.0 * CUT_SIGMAS) / 3.0 * m * log);
             let difference = rises / bound;
-            if difference.abs() > greatest.abs() {
-                greatest = difference;
+            if difference.abs() > greatest.0.abs() {
+                greatest = (difference, i + 1);
             }
         }
-        greatest.clamp(-MAX_SCORE, MAX_SCORE)
+        greatest
     }
 }
 
@@ -169,19 +171,19 @@ impl Method for Adwin {
             }
             State::Window(window) => window,
         };
-        let before = whole(window);
-        let sigma = Scale { variance: before.squares / before.rows as f64 }.sigma(before.mean);
-        let (low, high) = (before.mean - CUT_SIGMAS * sigma, before.mean + CUT_SIGMAS * sigma);
+        let before = Whole::of(window);
+        let (low, high) = (before.mean - CUT_SIGMAS * before.sigma, before.mean + CUT_SIGMAS * before.sigma);
         add(window, inputs[0].clamp(low, high));
-        let mut all = whole(window);
-        let score = self.difference(window, all);
-        let mut now = score;
-        while now.abs() >= 1.0 && window.len() > 1 {
+        if before.rows >= MOST_ROWS {
             window.pop_front();
-            all = whole(window);
-            now = self.difference(window, all);
         }
-        Some(score)
+        let (score, mut older) = self.difference(window, Whole::of(window));
+        let mut now = score;
+        while now.abs() >= 1.0 {
+            window.drain(..older);
+            (now, older) = self.difference(window, Whole::of(window));
+        }
+        Some(score.clamp(-MAX_SCORE, MAX_SCORE))
     }
 
     fn write(&self, state: &State, to: &mut Writer) {

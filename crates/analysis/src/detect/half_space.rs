@@ -2,8 +2,9 @@
 //! keys.
 //!
 //! Tan, Ting and Liu, Fast anomaly detection for streaming data, 2011. A row falls through each tree until a node holds
-//! few rows of the last full window: a node of mass r at depth k stands for a density of r × 2ᵏ. The score puts the mean
-//! of the trees on a logarithmic scale from 0 to 1. Rows are counted for the window after theirs, so an anomaly does not
+//! few rows of the last full window: a node of mass r at depth k stands for a density of r × 2ᵏ. The paper adds the trees'
+//! densities up, so the trees in which a row lies in a crowd decide; here their logarithms are added, on a scale from 0 to
+//! 1, which sets odd rows further apart from usual ones. Rows are counted for the window after theirs, so an anomaly does not
 //! hide itself, and rare ones do not hide each other.
 //!
 //! The paper asks for columns in [0, 1]. Here the first window says what 0 and 1 are, by quantiles, so that anomalies
@@ -30,12 +31,12 @@ pub(super) const SIGNATURE: Signature = Signature {
         Parameter::whole("seed", 42.0, Range::between(0.0, 9_007_199_254_740_992.0), "seed of the trees"),
     ],
     score: "0 where rows are densest, 1 where there were none; 0.5 if rows were spread evenly",
-    threshold: Some(0.6),
+    threshold: Some(0.45),
     make: |given| {
         let trees = Trees::grow(given.whole(0), given.whole(1), given.columns, given.whole(3) as u64);
         let window = given.whole(2) as u16;
-        let densest = f64::from(window) * (1u64 << trees.depth()) as f64;
-        let method = HalfSpace { columns: given.columns, window, few: FEW * f64::from(window), densest, trees };
+        let most_crowd = (f64::from(window) * (1u64 << trees.depth()) as f64).ln_1p();
+        let method = HalfSpace { columns: given.columns, window, few: FEW * f64::from(window), most_crowd, trees };
         Ok(Box::new(Keyed::new(given.signature.name, given.columns, &given.parameters, method)))
     },
 };
@@ -44,8 +45,8 @@ struct HalfSpace {
     columns: usize,
     window: u16,
     few: f64,
-    /// The density of a leaf that holds a whole window.
-    densest: f64,
+    /// ln(1 + the density of a leaf that holds a whole window).
+    most_crowd: f64,
     trees: Trees,
 }
 
@@ -109,7 +110,7 @@ impl HalfSpace {
         counts
     }
 
-    /// Counts a row and gives its density in the last window, the mean over the trees.
+    /// Counts a row and gives ln(1 + its density in the last window), the mean over the trees.
     fn add(&self, counts: &mut Counts, row: &[f64]) -> f64 {
         const MOST_COLUMNS: usize = *SIGNATURE.columns.end();
         let mut place = [0.0; MOST_COLUMNS];
@@ -134,7 +135,7 @@ impl HalfSpace {
                     thins_out *= 2.0;
                 }
             }
-            sum += density;
+            sum += density.ln_1p();
         }
         sum / self.trees.trees() as f64
     }
@@ -170,7 +171,7 @@ impl Method for HalfSpace {
                 None
             }
             State::Counting(counts) => {
-                let density = self.add(counts, inputs);
+                let crowd = self.add(counts, inputs);
                 if counts.rows >= self.window {
                     let strange = counts.columns.iter().any(|c| c.outside > self.window / 2);
                     if strange {
@@ -179,7 +180,7 @@ impl Method for HalfSpace {
                         counts.turn();
                     }
                 }
-                Some(1.0 - density.ln_1p() / self.densest.ln_1p())
+                Some(1.0 - crowd / self.most_crowd)
             }
         }
     }

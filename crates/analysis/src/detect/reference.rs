@@ -1,11 +1,11 @@
 //! `Reference`: what is normal for a series, as a centre and a sigma. It must not know what is compared with it.
 //!
-//! The first rows give a median and a spread. From then on each row moves the centre by its error, of which at most two
+//! The first rows give a median and a spread, sharpened by one step. From then on each row moves the centre by its error, of which at most two
 //! sigmas count, and the sigma by a bounded biweight (Gelper, Fried and Croux 2010): one row of any size moves the centre
 //! by at most 2 × gain sigmas.
 
 use super::bytes::{Fault, Reader, Writer};
-use super::robust::{Scale, centre_and_spread, clipped};
+use super::robust::{Scale, bounded_square, centre_and_spread, clipped};
 
 #[derive(Debug)]
 pub(super) enum Reference {
@@ -37,9 +37,7 @@ impl Reference {
             Self::WarmUp(values) => {
                 values.push(value);
                 if values.len() >= warm_up {
-                    let rows = values.len() as u32;
-                    let (centre, sigma) = centre_and_spread(values);
-                    *self = Self::Known(Known { centre, scale: Scale::of(sigma), rows });
+                    *self = Self::Known(Known::of(values));
                 }
                 None
             }
@@ -81,6 +79,21 @@ impl Reference {
 }
 
 impl Known {
+    /// Median and spread are robust but noisy: one step from there, with the weights of `learn`, makes them nearly as
+    /// sharp as mean and standard deviation are where there are no anomalies.
+    fn of(values: &mut [f64]) -> Self {
+        let rows = values.len() as u32;
+        let (median, spread) = centre_and_spread(values);
+        let first = Scale::of(spread);
+        let sigma = first.sigma(median);
+        let mean = |weight: fn(f64, f64) -> f64| {
+            values.iter().map(|v| weight(v - median, sigma)).sum::<f64>() / values.len() as f64
+        };
+        let centre = median + mean(clipped);
+        let scale = if first.variance.sqrt() < sigma { first } else { Scale { variance: mean(bounded_square) } };
+        Self { centre, scale, rows }
+    }
+
     #[inline]
     pub(super) fn sigma(&self) -> f64 {
         self.scale.sigma(self.centre)

@@ -12,7 +12,7 @@ const SIGMAS_PER_MEAN_DEVIATION: f64 = 1.253_314_137_315_500_3;
 /// and Holt-Winters smoothing, 2010.
 const CLIP_SIGMAS: f64 = 2.0;
 /// Makes the expected biweight of a standard normal error 1 (for `CLIP_SIGMAS` = 2; the same source).
-const BIWEIGHT: f64 = 2.516_747_9;
+const BIWEIGHT: f64 = 2.515_322_660;
 /// A sigma below this part of the value it is near is rounding, not spread.
 const ROUNDING: f64 = 1e-9;
 
@@ -99,15 +99,19 @@ impl Scale {
     #[inline]
     pub(super) fn learn(&mut self, error: f64, near: f64, gain: f64) {
         let sigma = self.sigma(near);
-        let ratio = error / sigma;
         let had_spread = self.variance.sqrt() >= sigma;
-        self.variance = if !had_spread && ratio.abs() > CLIP_SIGMAS {
+        self.variance = if !had_spread && error.abs() > CLIP_SIGMAS * sigma {
             // Where there was no spread, nothing says that the first error is too large.
             gain * error * error
         } else {
-            self.variance * (1.0 - gain) + gain * biweight(ratio) * sigma * sigma
+            self.variance * (1.0 - gain) + gain * bounded_square(error, sigma)
         };
     }
+}
+
+/// An error as sigma learns from it: its square if it is small; at most 2.52 squared sigmas.
+pub(super) fn bounded_square(error: f64, sigma: f64) -> f64 {
+    biweight(error / sigma) * sigma * sigma
 }
 
 /// Tukey's biweight: close to `ratio²` for small ones, constant beyond two.

@@ -16,11 +16,11 @@ pub(super) const SIGNATURE: Signature = Signature {
     summary: "How many robust standard deviations a value is from the median of the rows before it",
     columns: 1..=1,
     parameters: &[
-        Parameter::whole("window_rows", 60.0, Range::between(3.0, 10_000.0), "rows that a value is compared with"),
+        Parameter::whole("window_rows", 100.0, Range::between(3.0, 10_000.0), "rows that a value is compared with"),
         Parameter::whole("warm_up", 20.0, Range::between(3.0, 10_000.0), "rows before the first score"),
     ],
     score: "standard deviations, 0 or more",
-    threshold: Some(4.5),
+    threshold: Some(5.0),
     make: |given| {
         let (window, warm_up) = (given.whole(WINDOW), given.whole(WARM_UP));
         // The default warm-up gives way to a small window; one that was asked for does not.

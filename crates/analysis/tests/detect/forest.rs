@@ -87,9 +87,10 @@ fn plain(rows: &[Vec<f64>], trees: usize, depth: usize, window: usize, seed: u64
             let now: Vec<Vec<f64>> = rows[start..(start + window).min(rows.len())].iter().map(place).collect();
             for x in &now {
                 let last: Vec<&Vec<f64>> = last.iter().collect();
-                let sum: f64 = forest.iter().map(|t| density(t, x, &last, 1.0, 0.1 * window as f64)).sum();
+                let few = 0.1 * window as f64;
+                let sum: f64 = forest.iter().map(|t| (1.0 + density(t, x, &last, 1.0, few)).ln()).sum();
                 let most = (1.0 + window as f64 * 2f64.powi(depth as i32)).ln();
-                scores.push(Some(1.0 - (1.0 + sum / trees as f64).ln() / most));
+                scores.push(Some(1.0 - sum / trees as f64 / most));
             }
             start += window;
             let outside = |c: usize| now.iter().filter(|x| x[c] < 0.0 || x[c] > 1.0).count();
@@ -111,8 +112,7 @@ fn half_space_trees() {
         let (window, columns) = (rng.random_range(10..90), rng.random_range(1..4));
         let mut rows = Rows::wild(rng, 800, columns, 1);
         for column in &mut rows.columns {
-            // Powers of two: what is on a border is on the same side of it however it is computed.
-            column.iter_mut().for_each(|v| *v = Some((v.unwrap_or(1.0) * 64.0).round() / 64.0));
+            column.iter_mut().for_each(|v| *v = Some(v.unwrap_or(1.0)));
             if seed % 3 == 0 {
                 column[400..].iter_mut().for_each(|v| *v = v.map(|v| v + 1000.0));
             }
