@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("thalweg-runtime", &["thalweg-core", "thalweg-plan", "thalweg-operators"]),
     ("thalweg-formats", &["thalweg-core"]),
     ("thalweg-connectors", &["thalweg-core", "thalweg-formats", "thalweg-disk", "thalweg-bucket"]),
+    ("thalweg-analysis", &["thalweg-core"]),
     ("thalweg-bucket", &["thalweg-core"]),
     ("thalweg-disk", &["thalweg-core"]),
     ("thalweg-hub", &["thalweg-core", "thalweg-disk"]),
