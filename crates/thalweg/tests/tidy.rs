@@ -18,6 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("thalweg-hub", &["thalweg-core", "thalweg-disk"]),
     ("thalweg-store", &["thalweg-core", "thalweg-disk", "thalweg-bucket"]),
     ("thalweg-serve", &["thalweg-core", "thalweg-formats"]),
+    ("thalweg-analysis", &["thalweg-core"]),
 ];
 
 /// Heavy dependencies and the only rooms that may name them.
