@@ -8,8 +8,8 @@ use std::process::Command;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("thalweg-core", &[]),
     ("thalweg-plan", &["thalweg-core"]),
-    ("thalweg-sql", &["thalweg-core", "thalweg-plan"]),
-    ("thalweg-operators", &["thalweg-core", "thalweg-plan"]),
+    ("thalweg-sql", &["thalweg-core", "thalweg-plan", "thalweg-analysis"]),
+    ("thalweg-operators", &["thalweg-core", "thalweg-plan", "thalweg-analysis"]),
     ("thalweg-runtime", &["thalweg-core", "thalweg-plan", "thalweg-operators"]),
     ("thalweg-formats", &["thalweg-core"]),
     ("thalweg-connectors", &["thalweg-core", "thalweg-formats", "thalweg-disk", "thalweg-bucket"]),
