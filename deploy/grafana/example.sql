@@ -26,7 +26,9 @@ CREATE SOURCE orders (
 
 -- One row per five seconds, region and product, kept for ever: about 260,000 rows a day.
 CREATE MATERIALIZED VIEW revenue AS
-SELECT window_start AS at, region, product, count(*) AS orders, sum(quantity) AS pieces, sum(quantity * price) AS revenue
+SELECT
+  window_start AS at, region, product,
+  count(*) AS orders, sum(quantity) AS pieces, sum(quantity * price) AS revenue
 FROM TUMBLE(orders, ordered_at, INTERVAL '5 seconds')
 GROUP BY window_start, window_end, region, product;
 

@@ -1,6 +1,7 @@
 """Grafana's boards as its PostgreSQL plugin runs them: panels, variables, and the macros that become SQL.
 
-After `pkg/tsdb/grafana-postgresql-datasource/macros.go` and `public/app/plugins/datasource/grafana-postgresql-datasource`
+After `pkg/tsdb/grafana-postgresql-datasource/macros.go` and
+`public/app/plugins/datasource/grafana-postgresql-datasource`
 of grafana/grafana: first `$__interval`, then each `$name(arguments)` up to the first closing bracket.
 """
 
@@ -86,13 +87,15 @@ class Range:
         raise AssertionError(f"unknown macro {name!r}")
 
     def expand(self, sql: str) -> str:
-        sql = sql.replace("$__interval_ms", number(seconds_of(self.interval) * 1000)).replace("$__interval", self.interval)
+        sql = sql.replace("$__interval_ms", number(seconds_of(self.interval) * 1000)).replace(
+            "$__interval", self.interval
+        )
         sql = sql.replace("$__unixEpochFrom()", str(int(self.start.timestamp())))
         sql = sql.replace("$__unixEpochTo()", str(int(self.end.timestamp())))
 
         def one(found: re.Match) -> str:
             name, arguments = found[1], [a.strip(" ") for a in found[2].split(",")]
-            if name == "__timeGroup" and sql[sql.index(found[0]) + len(found[0]):].startswith(","):
+            if name == "__timeGroup" and sql[sql.index(found[0]) + len(found[0]) :].startswith(","):
                 name = "__timeGroupAlias"
             return self.macro(name, arguments)
 

@@ -1,4 +1,5 @@
-"""The board and rules of `deploy/grafana` on Prometheus: every metric and label that they name is one that a server with
+"""The board and rules of `deploy/grafana` on Prometheus: every metric and label that they name is one that a server
+with
 some load serves; and, where Prometheus is found, a scrape, every expression of the board, and the rules."""
 
 import json
@@ -19,7 +20,6 @@ import yaml
 
 import boards
 from harness import Suite, same
-
 
 
 class Kept(Suite):
@@ -67,7 +67,9 @@ def names_in(expression: str) -> tuple[set[str], set[str]]:
     """The metrics and the labels that an expression names."""
     selectors = re.findall(r"\{([^}]*)\}", expression)
     labels = {label for inside in selectors for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", inside)}
-    labels |= {word for inside in re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", expression) for word in re.findall(r"\w+", inside)}
+    labels |= {
+        word for inside in re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", expression) for word in re.findall(r"\w+", inside)
+    }
     bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\b(?:by|on)\s*\([^)]*\)", " ", expression)
     return {word for word in re.findall(r"\b[a-z_]\w*", bare) if word not in WORDS}, labels
 
@@ -81,7 +83,8 @@ def until(what, seconds: float = 8) -> None:
 
 @check
 def load_is_made():
-    """Something in every counter: views, a sink that keeps its progress, ingest with a broken row, an expectation, a broken
+    """Something in every counter: views, a sink that keeps its progress, ingest with a broken row, an expectation, a
+    broken
     file, and a job that stops."""
     broken = folder / "broken.ndjson"
     broken.write_text('{"a": 1}\n{"a": \n{"a": 2}\n')
@@ -90,14 +93,16 @@ def load_is_made():
     with psycopg.connect(suite.server.url, autocommit=True, connect_timeout=5) as connection:
         connection.execute((boards.FOLDER / "example.sql").read_text())
         for statement in (
-            "CREATE TABLE payments (id bigint PRIMARY KEY, amount int) EXPECT (positive CHECK (amount > 0) ON VIOLATION DROP)",
+            "CREATE TABLE payments (id bigint PRIMARY KEY, amount int) EXPECT (positive CHECK (amount > 0) ON "
+            "VIOLATION DROP)",
             "INSERT INTO payments VALUES (1, 1), (2, -1)",
             "CREATE TABLE handed_in (id bigint, v int)",
             f"CREATE SINK kept AS SELECT id, region FROM orders WITH (connector = 'lake', path = '{folder}/lake')",
             f"CREATE SOURCE broken (a int) WITH (connector = 'file', path = '{broken}')",
             "CREATE MATERIALIZED VIEW readable AS SELECT a FROM broken",
-            f"CREATE SOURCE strict (a int) WITH (connector = 'file', path = '{negative}')"
-            .replace("(a int)", "(a int) EXPECT (natural CHECK (a > 0) ON VIOLATION FAIL)"),
+            f"CREATE SOURCE strict (a int) WITH (connector = 'file', path = '{negative}')".replace(
+                "(a int)", "(a int) EXPECT (natural CHECK (a > 0) ON VIOLATION FAIL)"
+            ),
             "SET background_ddl = true",
             "CREATE MATERIALIZED VIEW stopped AS SELECT a FROM strict",
         ):
@@ -107,7 +112,7 @@ def load_is_made():
                 raise AssertionError(f"{statement}\n{error}") from error
     get("/v1/ingest/handed_in", b'{"id": 1, "v": 1}\n{"id": "x"\n')
     until(lambda: re.search(r"thalweg_checkpoints_total [1-9]", get("/metrics")))
-    until(lambda: re.search(r'thalweg_sink_rows_total\{.*\} [1-9]', get("/metrics")))
+    until(lambda: re.search(r"thalweg_sink_rows_total\{.*\} [1-9]", get("/metrics")))
 
 
 def value(name: str, labels: str = "") -> float:
@@ -173,15 +178,24 @@ def panels_have_what_a_reader_needs():
     for i, a in enumerate(boxes):
         assert a["x"] + a["w"] <= 24, a
         for b in boxes[:i]:
-            apart = a["x"] + a["w"] <= b["x"] or b["x"] + b["w"] <= a["x"] or a["y"] + a["h"] <= b["y"] or b["y"] + b["h"] <= a["y"]
+            apart = (
+                a["x"] + a["w"] <= b["x"]
+                or b["x"] + b["w"] <= a["x"]
+                or a["y"] + a["h"] <= b["y"]
+                or b["y"] + b["h"] <= a["y"]
+            )
             assert apart, ("panels overlap", a, b)
 
 
 @check
 def data_sources_that_boards_name_are_provisioned():
     made = yaml.safe_load((boards.FOLDER / "provisioning" / "datasources" / "thalweg.yml").read_text())["datasources"]
-    named = {(t["datasource"]["uid"], t["datasource"]["type"]) for name in ("operations", "shop")
-             for panel in boards.panels(boards.board(name)) for t in panel["targets"]}
+    named = {
+        (t["datasource"]["uid"], t["datasource"]["type"])
+        for name in ("operations", "shop")
+        for panel in boards.panels(boards.board(name))
+        for t in panel["targets"]
+    }
     same({(one["uid"], one["type"]) for one in made}, named)
 
 
@@ -210,8 +224,15 @@ class Prometheus:
         (folder / "prometheus.yml").write_text(yaml.safe_dump(settings))
         self.log = (folder / "prometheus.log").open("w")
         self.process = subprocess.Popen(
-            ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/series",
-             f"--web.listen-address=127.0.0.1:{self.port}"], stdout=self.log, stderr=subprocess.STDOUT)
+            [
+                "prometheus",
+                f"--config.file={folder}/prometheus.yml",
+                f"--storage.tsdb.path={folder}/series",
+                f"--web.listen-address=127.0.0.1:{self.port}",
+            ],
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+        )
 
     def ask(self, path: str, **parameters) -> dict:
         query = urllib.parse.urlencode(parameters)
@@ -236,14 +257,51 @@ def with_prometheus(function):
 
 @with_prometheus
 def promtool_takes_settings_and_rules():
-    for arguments in (["check", "config", "prometheus.yml"], ["check", "rules", "rules.yml"], ["test", "rules", "rules_test.yml"]):
+    for arguments in (
+        ["check", "config", "prometheus.yml"],
+        ["check", "rules", "rules.yml"],
+        ["test", "rules", "rules_test.yml"],
+    ):
         ended = subprocess.run(["promtool", *arguments], cwd=boards.FOLDER, capture_output=True, text=True, timeout=15)
         same(ended.returncode, 0, f"{arguments}\n{ended.stdout}{ended.stderr}")
 
 
 @with_prometheus
 def promtool_takes_the_metrics():
-    ended = subprocess.run(["promtool", "check", "metrics"], input=get("/metrics"), capture_output=True, text=True, timeout=15)
+    ended = subprocess.run(
+        ["promtool", "check", "metrics"], input=get("/metrics"), capture_output=True, text=True, timeout=15
+    )
+    same(ended.returncode, 0, ended.stdout + ended.stderr)
+
+
+@with_prometheus
+def epoch_length_leaves_out_a_restart():
+    """Epochs go on from the clock after a restart: the number jumps by the seconds in between, in microseconds."""
+    expression = next(e for title, e in expressions() if title == "Epoch length")
+    expression = expression.replace("$__rate_interval", "1m").replace("$instance", ".*")
+    rule = {"record": "length", "expr": expression}
+    test = {
+        "interval": "15s",
+        "input_series": [
+            {"series": 'thalweg_epochs_total{instance="a"}', "values": "1000000+1500x20 900000000+1500x20"},
+            {"series": 'thalweg_uptime_seconds{instance="a"}', "values": "0+15x20 1+15x20"},
+        ],
+        "promql_expr_test": [
+            {"expr": "length", "eval_time": at, "exp_samples": samples}
+            for at, samples in (
+                ("4m", [{"labels": 'length{instance="a"}', "value": 0.01}]),
+                ("5m30s", []),
+                ("9m", [{"labels": 'length{instance="a"}', "value": 0.01}]),
+            )
+        ],
+    }
+    (folder / "length.yml").write_text(yaml.safe_dump({"groups": [{"name": "g", "rules": [rule]}]}))
+    (folder / "length_test.yml").write_text(
+        yaml.safe_dump({"rule_files": ["length.yml"], "evaluation_interval": "15s", "tests": [test]})
+    )
+    ended = subprocess.run(
+        ["promtool", "test", "rules", "length_test.yml"], cwd=folder, capture_output=True, text=True, timeout=15
+    )
     same(ended.returncode, 0, ended.stdout + ended.stderr)
 
 
@@ -255,10 +313,21 @@ QUIET = {"Late rows", "Failed jobs"}
 def prometheus_answers_every_expression():
     prometheus = Prometheus()
     try:
+
         def scraped() -> bool:
             try:
-                return len(prometheus.ask("query_range", query="thalweg_uptime_seconds", start=time.time() - 10, end=time.time(),
-                                          step="500ms")["result"][0]["values"]) >= 8
+                return (
+                    len(
+                        prometheus.ask(
+                            "query_range",
+                            query="thalweg_uptime_seconds",
+                            start=time.time() - 10,
+                            end=time.time(),
+                            step="500ms",
+                        )["result"][0]["values"]
+                    )
+                    >= 8
+                )
             except (OSError, AssertionError, IndexError, KeyError):
                 # It answers 503 while it starts.
                 return False
@@ -272,8 +341,18 @@ def prometheus_answers_every_expression():
         firing = {a["labels"]["alertname"] for a in prometheus.ask("alerts")["alerts"]}
         # Waiting for their time, or firing; and those of things that are well are silent.
         assert "ThalwegJobFailed" in firing, firing
-        same(firing & {"ThalwegDown", "ThalwegRestarted", "ThalwegSinkFailing", "ThalwegCheckpointOld", "ThalwegReadersBehind",
-                       "ThalwegLoginsRefused"}, set())
+        same(
+            firing
+            & {
+                "ThalwegDown",
+                "ThalwegRestarted",
+                "ThalwegSinkFailing",
+                "ThalwegCheckpointOld",
+                "ThalwegReadersBehind",
+                "ThalwegLoginsRefused",
+            },
+            set(),
+        )
         failed = [r for g in prometheus.ask("rules")["groups"] for r in g["rules"] if r["health"] == "err"]
         same(failed, [])
     finally:

@@ -14,12 +14,19 @@ DRIVER = next(iter(pathlib.Path("/usr/lib").glob("*/odbc/psqlodbcw.so")), None)
 
 def connected(options: str = "") -> pyodbc.Connection:
     server = suite.server
-    return pyodbc.connect(f"Driver={DRIVER};Server={server.host};Port={server.port};Database=dev;Uid=root;{options}",
-                          timeout=5, autocommit=True)
+    return pyodbc.connect(
+        f"Driver={DRIVER};Server={server.host};Port={server.port};Database=dev;Uid=root;{options}",
+        timeout=5,
+        autocommit=True,
+    )
 
 
 # In pieces of two rows through a cursor; all at once, written into the statement; all at once, prepared by the server.
-WAYS = ("UseDeclareFetch=1;Fetch=2", "UseDeclareFetch=0;UseServerSidePrepare=0", "UseDeclareFetch=0;UseServerSidePrepare=1")
+WAYS = (
+    "UseDeclareFetch=1;Fetch=2",
+    "UseDeclareFetch=0;UseServerSidePrepare=0",
+    "UseDeclareFetch=0;UseServerSidePrepare=1",
+)
 
 
 def each_way(sql: str, *parameters) -> list:
@@ -46,8 +53,10 @@ def catalog(function, *arguments, **named) -> list:
 def sample_is_created():
     connection = connected()
     for statement in (
-        "CREATE TABLE sales (id int PRIMARY KEY, region varchar NOT NULL, at timestamp, amount double precision, price numeric(10, 2))",
-        "INSERT INTO sales VALUES (1, 'north', '2024-01-01 12:00:10', 10, 1.25), (2, 'north', NULL, 30, NULL), (3, 'west', NULL, 5, 2)",
+        "CREATE TABLE sales (id int PRIMARY KEY, region varchar NOT NULL, at timestamp, amount double precision, "
+        "price numeric(10, 2))",
+        "INSERT INTO sales VALUES (1, 'north', '2024-01-01 12:00:10', 10, 1.25), (2, 'north', NULL, 30, NULL), (3, "
+        "'west', NULL, 5, 2)",
         "CREATE MATERIALIZED VIEW by_region AS SELECT region, count(*) AS n FROM sales GROUP BY region",
         "FLUSH",
     ):
@@ -63,8 +72,10 @@ def tables():
 
 @check
 def columns():
-    same([(row[3], row[5]) for row in catalog("columns", table="sales", schema="public")],
-         [("id", "int4"), ("region", "varchar"), ("at", "timestamp"), ("amount", "float8"), ("price", "numeric")])
+    same(
+        [(row[3], row[5]) for row in catalog("columns", table="sales", schema="public")],
+        [("id", "int4"), ("region", "varchar"), ("at", "timestamp"), ("amount", "float8"), ("price", "numeric")],
+    )
     same([row[3] for row in catalog("columns", table="by_region", schema="public")], ["region", "n"])
 
 
@@ -86,14 +97,23 @@ def foreign_keys_and_types():
 
 @check
 def rows_in_every_way():
-    same(each_way("SELECT * FROM sales ORDER BY id")[0][:4], (1, "north", datetime.datetime(2024, 1, 1, 12, 0, 10), 10.0))
+    same(
+        each_way("SELECT * FROM sales ORDER BY id")[0][:4], (1, "north", datetime.datetime(2024, 1, 1, 12, 0, 10), 10.0)
+    )
     same(len(each_way("SELECT id FROM sales")), 3)
 
 
 @check
 def parameters():
-    same(each_way("SELECT region, sum(amount) FROM sales WHERE region = ? AND id > ? AND (at > ? OR at IS NULL) GROUP BY 1",
-                  "north", 0, datetime.datetime(2024, 1, 1)), [("north", 40.0)])
+    same(
+        each_way(
+            "SELECT region, sum(amount) FROM sales WHERE region = ? AND id > ? AND (at > ? OR at IS NULL) GROUP BY 1",
+            "north",
+            0,
+            datetime.datetime(2024, 1, 1),
+        ),
+        [("north", 40.0)],
+    )
 
 
 @check

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The checks with real clients: psql, psycopg, SQLAlchemy, pgjdbc, psqlODBC, node `pg`, dbt, what Grafana, Tableau, Metabase,
-# Superset and DBeaver send, a Prometheus, and a restart. Installs what it lacks into .cache or by apt; closes with the
-# plain count of all checks.
+# The checks with real clients: psql, psycopg, SQLAlchemy, pgjdbc, psqlODBC, node `pg`, dbt, what Grafana, Tableau,
+# Metabase, Superset and DBeaver send, a Prometheus, and a restart. Installs what it lacks into .cache or by apt; closes
+# with the plain count of all checks.
 # usage: run.sh [SUITE …], of the suites named below; THALWEG names the binary
 set -u
 cd "$(dirname "$0")/../.."
@@ -50,7 +50,8 @@ superset_ready() {
   local wanted="$here/superset/requirements.txt"
   [ "$superset/.ready" -nt "$wanted" ] && return
   rm -rf "$superset"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check --target "$superset" -r "$wanted" && touch "$superset/.ready"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check --target "$superset" -r "$wanted" \
+    && touch "$superset/.ready"
 }
 
 odbc_ready() {
@@ -60,7 +61,8 @@ odbc_ready() {
 # Unpacked, not installed, since its package starts a service. Where that cannot be, the suite says what it leaves out.
 prometheus_ready() {
   command -v promtool >/dev/null || [ -x "$prometheus/usr/bin/promtool" ] && return
-  mkdir -p "$prometheus" && (cd "$prometheus" && apt-get download -qq prometheus && dpkg -x prometheus_*.deb .) >"$log/apt.txt" 2>&1
+  mkdir -p "$prometheus"
+  (cd "$prometheus" && apt-get download -qq prometheus && dpkg -x prometheus_*.deb .) >"$log/apt.txt" 2>&1
 }
 
 suite() {
@@ -83,7 +85,7 @@ fi
 command -v psql >/dev/null || apt postgresql-client
 python_ready || { echo "the Python clients cannot be installed"; exit 1; }
 names=("$@")
-[ $# -gt 0 ] || names=(psql psycopg sqlalchemy jdbc odbc node dbt catalog grafana metrics bi superset restart)
+[ $# -gt 0 ] || names=(psql psycopg sqlalchemy jdbc odbc node dbt catalog grafana viewer metrics bi superset restart)
 
 # What differs from PostgreSQL so far, and why: a check named there may fail, and must not pass without being taken out.
 known=$here/known.txt
