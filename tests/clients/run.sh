@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The checks with real clients: psql, psycopg, SQLAlchemy, pgjdbc, node `pg`, dbt, the catalog queries of Grafana and
-# Metabase, and a restart. Installs what it lacks into .cache; closes with the plain count of all checks.
-# usage: run.sh [SUITE …], of psql psycopg sqlalchemy jdbc node dbt catalog restart; THALWEG names the binary
+# The checks with real clients: psql, psycopg, SQLAlchemy, pgjdbc, psqlODBC, node `pg`, dbt, what Grafana, Tableau,
+# Metabase, Superset and DBeaver send, a Prometheus, and a restart. Installs what it lacks into .cache or by apt; closes
+# with the plain count of all checks.
+# usage: run.sh [SUITE …], of the suites named below; THALWEG names the binary
 set -u
 cd "$(dirname "$0")/../.."
 export THALWEG="${THALWEG:-$PWD/target/debug/thalweg}"
@@ -9,6 +10,8 @@ here=tests/clients
 venv=.cache/clients-venv
 node=.cache/clients-node
 java=.cache/clients-java
+superset=.cache/clients-superset
+prometheus=.cache/clients-prometheus
 jar_version=42.7.4
 log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
@@ -42,12 +45,35 @@ java_ready() {
   [ "$java/Check.class" -nt "$here/java/Check.java" ] || javac -cp "$jar" -d "$java" "$here/java/Check.java"
 }
 
+# Superset stands on an older SQLAlchemy than the other checks.
+superset_ready() {
+  local wanted="$here/superset/requirements.txt"
+  [ "$superset/.ready" -nt "$wanted" ] && return
+  rm -rf "$superset"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check --target "$superset" -r "$wanted" \
+    && touch "$superset/.ready"
+}
+
+odbc_ready() {
+  ls /usr/lib/*/odbc/psqlodbcw.so >/dev/null 2>&1 || apt --no-install-recommends odbc-postgresql
+}
+
+# Unpacked, not installed, since its package starts a service. Where that cannot be, the suite says what it leaves out.
+prometheus_ready() {
+  command -v promtool >/dev/null || [ -x "$prometheus/usr/bin/promtool" ] && return
+  mkdir -p "$prometheus"
+  (cd "$prometheus" && apt-get download -qq prometheus && dpkg -x prometheus_*.deb .) >"$log/apt.txt" 2>&1
+}
+
 suite() {
   case $1 in
     jdbc) java_ready && "$venv/bin/python" "$here/run_with_server.py" java -cp "$java/postgresql-$jar_version.jar:$java" \
       Check "jdbc:postgresql://HOST:PORT/dev?user=root" ;;
     node) node_ready && NODE_PATH="$node/node_modules" NODE_NO_WARNINGS=1 "$venv/bin/python" "$here/run_with_server.py" \
       node "$here/node/check.js" URL ;;
+    superset) superset_ready && PYTHONPATH=$superset "$venv/bin/python" "$here/superset_check.py" ;;
+    odbc) odbc_ready && "$venv/bin/python" "$here/odbc_check.py" ;;
+    metrics) prometheus_ready; PATH=$PATH:$PWD/$prometheus/usr/bin "$venv/bin/python" "$here/metrics_check.py" ;;
     *) "$venv/bin/python" "$here/$1_check.py" ;;
   esac
 }
@@ -59,7 +85,7 @@ fi
 command -v psql >/dev/null || apt postgresql-client
 python_ready || { echo "the Python clients cannot be installed"; exit 1; }
 names=("$@")
-[ $# -gt 0 ] || names=(psql psycopg sqlalchemy jdbc node dbt catalog restart)
+[ $# -gt 0 ] || names=(psql psycopg sqlalchemy jdbc odbc node dbt catalog grafana viewer metrics bi superset restart)
 
 # What differs from PostgreSQL so far, and why: a check named there may fail, and must not pass without being taken out.
 known=$here/known.txt
@@ -69,8 +95,8 @@ failed=0
 for name in "${names[@]}"; do
   started=$SECONDS
   # The limit is for a suite that hangs whatever it does itself about that.
-  export -f suite java_ready node_ready apt
-  export here venv node java jar_version log
+  export -f suite java_ready node_ready superset_ready odbc_ready prometheus_ready apt
+  export here venv node java superset prometheus jar_version log
   timeout -k 5 400 bash -c "suite $name" >"$log/$name" 2>&1 </dev/null
   code=$?
   last=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log/$name" | tail -1)
