@@ -19,4 +19,5 @@ export const PAGES: readonly Page[] = [
   { name: "sql", title: "SQL", key: "s", icon: "prompt", load: () => import("./pages/sql/page") },
   { name: "flow", title: "Flow", key: "f", icon: "flow", load: () => import("./pages/flow/page") },
   { name: "objects", title: "Objects", key: "b", icon: "layers", load: () => import("./pages/objects/page") },
+  { name: "dashboards", title: "Dashboards", key: "d", icon: "board", load: () => import("./pages/dashboards/page") },
 ];

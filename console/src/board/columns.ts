@@ -43,7 +43,9 @@ export function chartColumns(
     (bars ? found((type, at) => isText(type) && at !== by) : undefined);
   const named = options.y.flatMap((name) => indexOf(columns, name) ?? []);
   const y =
-    named.length > 0 ? named : columns.flatMap(({ type }, at) => (isNumeric(type) && at !== x && at !== by ? [at] : []));
+    named.length > 0
+      ? named
+      : columns.flatMap(({ type }, at) => (isNumeric(type) && at !== x && at !== by ? [at] : []));
   return { x, y, by: by ?? found((type, at) => isText(type) && at !== x && !y.includes(at)) };
 }
 

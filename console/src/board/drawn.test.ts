@@ -63,7 +63,13 @@ test("cells lie where their row says; numbers rise upwards", () => {
     least: 3,
     most: 5,
   });
-  expect(heatOf(HEAT, told, { x: 1, y: 0, value: 2 })).toMatchObject({ down: ["2", "1"], values: [[5, null], [3, null]] });
+  expect(heatOf(HEAT, told, { x: 1, y: 0, value: 2 })).toMatchObject({
+    down: ["2", "1"],
+    values: [
+      [5, null],
+      [3, null],
+    ],
+  });
   expect([3, 4, 9].map((value) => warmth(value, heat, { min: undefined, max: 5 }))).toEqual([0, 0.5, 1]);
 });
 
@@ -108,7 +114,15 @@ test("all spots are in sight", () => {
 });
 
 test("arcs of a topology are lines of degrees", () => {
-  const topology = { transform: { scale: [0.5, 2], translate: [-180, -90] }, arcs: [[[10, 20], [2, -1]]] };
+  const topology = {
+    transform: { scale: [0.5, 2], translate: [-180, -90] },
+    arcs: [
+      [
+        [10, 20],
+        [2, -1],
+      ],
+    ],
+  };
   expect(coastOf(topology).map((line) => [...line])).toEqual([[-175, -50, -174, -52]]);
 });
 

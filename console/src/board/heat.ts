@@ -10,7 +10,6 @@ import { numberOf, secondsOf } from "./series";
 /** Along each side at most; of times the newest, of names the first. */
 export const MOST_CELLS = 120;
 
-
 export interface Heat {
   across: string[];
   /** From the top. */
@@ -51,8 +50,14 @@ export function heatOf(
   const recent = isTime(columns[x]?.type ?? "")
     ? rows.filter(({ values }) => (secondsOf(values[x]) ?? after) >= after)
     : rows;
-  const across = marks(recent.map(({ values }) => values[x]), columns[x]?.type ?? "");
-  const down = marks(recent.map(({ values }) => values[y]), columns[y]?.type ?? "");
+  const across = marks(
+    recent.map(({ values }) => values[x]),
+    columns[x]?.type ?? "",
+  );
+  const down = marks(
+    recent.map(({ values }) => values[y]),
+    columns[y]?.type ?? "",
+  );
   const cells = down.labels.map(() => across.labels.map((): number | null => null));
   let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const { values } of recent) {

@@ -34,7 +34,10 @@ function writer(format: string | undefined): Write {
 }
 
 /** Writes numbers as the options say, with their unit. */
-export function numbers({ format, unit }: Pick<PanelOptions, "format" | "unit">): (value: number | undefined) => string {
+export function numbers({
+  format,
+  unit,
+}: Pick<PanelOptions, "format" | "unit">): (value: number | undefined) => string {
   const write = writer(format);
   const after = unit === "" ? "" : unit === "%" ? " %" : ` ${unit}`;
   return (value) => (value === undefined || !Number.isFinite(value) ? "–" : `${write(value)}${after}`);

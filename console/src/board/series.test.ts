@@ -41,7 +41,7 @@ test("rows in any order are lines over time; values that are text by their lengt
     names: [],
     lines: [
       { name: "Kaub level", values: [1, 2] },
-      { name: "Kaub flow", values: [5, 12345678901234567890] },
+      { name: "Kaub flow", values: [5, Number("12345678901234567890")] },
       { name: "Bonn level", values: [null, null] },
       { name: "Bonn flow", values: [6, null] },
     ],

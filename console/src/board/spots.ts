@@ -40,7 +40,8 @@ export function spotsOf(
   options: PanelOptions,
 ): MapSpot[] {
   const [by, size, color] = [options.by, options.size, options.color].map((name) => indexOf(columns, name));
-  const of = (at: number | undefined) => shares(rows.map(({ values }) => (at === undefined ? null : numberOf(values[at]))));
+  const of = (at: number | undefined) =>
+    shares(rows.map(({ values }) => (at === undefined ? null : numberOf(values[at]))));
   const [sizes, colours] = [of(size), of(color)];
   return rows.flatMap(({ values }, i) => {
     const place = { lat: numberOf(values[lat]), lon: numberOf(values[lon]) };
