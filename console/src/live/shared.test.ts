@@ -129,3 +129,15 @@ test("what is gone is said, and followed again when it is back", async () => {
   frame();
   expect(one.last).toMatchObject({ state: { kind: "live" }, asked: false });
 });
+
+test("what names a relation that is gone or new is followed anew, and shown as it was until then", () => {
+  const [one, two] = [show('SELECT a FROM "Rhine levels"'), show("SELECT a FROM levels_2")];
+  for (const { on } of followed) on.commit(commit(1, 1, true));
+  frame();
+  shares.anew(["levels", "Rhine levels"]);
+  expect(followed.map(({ ended }) => ended)).toEqual([true, false, false]);
+  frame();
+  expect(one.last).toMatchObject({ state: { kind: "connecting" } });
+  expect(one.last?.table.rows).toHaveLength(1);
+  expect(two.last?.table.rows).toHaveLength(1);
+});

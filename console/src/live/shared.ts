@@ -57,6 +57,22 @@ export class Shares {
   again(query: string): void {
     this.queries.get(query)?.again();
   }
+
+  /** Follows queries anew that name one of these relations, which are gone, or new: the server does not say so. */
+  anew(names: readonly string[]): void {
+    for (const [query, shared] of this.queries) {
+      if (names.some((name) => mentions(query, name))) shared.follow();
+    }
+  }
+}
+
+/** Whether a name is in a query, as a word of its own. It may be a column's: then it is followed anew for nothing. */
+function mentions(query: string, name: string): boolean {
+  const words = query.toLowerCase().split(/[^\p{L}\p{N}_$]+/u);
+  return name
+    .toLowerCase()
+    .split(/[^\p{L}\p{N}_$]+/u)
+    .every((word) => words.includes(word));
 }
 
 class SharedQuery {
@@ -104,7 +120,8 @@ class SharedQuery {
     this.world.notInFrame(this.settle);
   }
 
-  private follow(): void {
+  /** From the beginning; what there was is shown until there is something newer. */
+  follow(): void {
     this.end();
     const round = this.round;
     this.say({ state: { kind: "connecting" }, asked: false });

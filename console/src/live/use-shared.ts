@@ -27,6 +27,11 @@ export function tryAgain(query: string): void {
   shares.again(query);
 }
 
+/** Follows what names one of these relations anew. */
+export function followAnew(names: readonly string[]): void {
+  shares.anew(names);
+}
+
 /** The answer of `query`, if there is one, kept up to date; with others that show the same query it is followed once. */
 export function useShared(query: string | undefined): Shared {
   const [shown, setShown] = useState<{ query: string; shared: Shared }>();

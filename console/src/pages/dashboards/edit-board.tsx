@@ -8,7 +8,6 @@ import { changed, type Editing, undone, withoutPanel, withPanel } from "../../bo
 import { freeName, type Panel } from "../../board/panel";
 import { createDashboard, dropDashboard, problemOf } from "../../sql/dashboards";
 import { go } from "../../state/route";
-import { useCatalog } from "../../state/server";
 import { Code } from "../../ui/code";
 import { Icon } from "../../ui/icon";
 import { Failure, Notice } from "../../ui/notice";
@@ -30,7 +29,6 @@ function begun(dashboard: Dashboard | undefined): Editing {
 }
 
 export function EditBoard({ dashboard, known }: Props) {
-  useCatalog();
   const key = dashboard ? draftKey(dashboard) : "new";
   const [editing, setEditing] = useState(() => drafts.get(key) ?? begun(dashboard));
   const [form, setForm] = useState<{ panel: Panel | undefined }>();

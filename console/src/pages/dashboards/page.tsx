@@ -5,12 +5,13 @@ import { Failure } from "../../ui/notice";
 import "../../styles/dashboards.css";
 import "../../styles/arrange.css";
 import { BoardView } from "./board-view";
-import { useDashboards } from "./boards";
+import { useDashboards, useFollowingAnew } from "./boards";
 import { EditBoard } from "./edit-board";
 import { BoardList } from "./list";
 
 export default function DashboardsPage() {
   const { value: dashboards, error } = useDashboards();
+  useFollowingAnew();
   const [schema, name, mode] = route.value.rest;
   if (schema === "new" && name === undefined) return <EditBoard key="new" known={dashboards ?? []} />;
   if (schema === undefined || name === undefined) return <BoardList dashboards={dashboards} error={error} />;
