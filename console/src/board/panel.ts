@@ -1,7 +1,7 @@
 // A dashboard's panels as data: kinds, options as they are written and as they are meant. Pure. It must not know how they
 // are drawn.
 
-import { isObject, type Json } from "../api/json";
+import { isObject, type Json, ofJsonb } from "../api/json";
 import { spanOf } from "../data/span";
 
 export const KINDS = ["line", "area", "bar", "number", "table", "heatmap", "map"] as const;
@@ -61,19 +61,11 @@ export function kindOf(text: string): PanelKind | undefined {
 
 /** What the catalog tells, as an object or as its text. */
 export function readOptions(value: Json | undefined): RawOptions {
-  const found = typeof value === "string" ? parsed(value) : value;
+  const found = ofJsonb(value);
   if (!isObject(found)) return {};
   return Object.fromEntries(
     Object.entries(found).flatMap(([key, option]) => (option === null ? [] : [[key.toLowerCase(), written(option)]])),
   );
-}
-
-function parsed(text: string): Json {
-  try {
-    return JSON.parse(text) as Json;
-  } catch {
-    return null;
-  }
 }
 
 function written(option: Json): string {

@@ -9,6 +9,8 @@ export interface BodyProps {
   query: string;
   options: PanelOptions;
   table: LiveTable;
+  /** The table is changed in place; this says that it was. */
+  epoch: number | undefined;
   /** Seconds that are shown of what has times. */
   window: number | undefined;
 }

@@ -15,8 +15,8 @@ const LEFT = 88;
 const BELOW = 22;
 const LEAST_ALPHA = 0.07;
 
-export function HeatPanel({ title, options, table, window }: BodyProps) {
-  const { columns, rows, epoch } = table;
+export function HeatPanel({ title, options, table, epoch, window }: BodyProps) {
+  const { columns, rows } = table;
   const [point, setPoint] = useState<{ x: number; y: number }>();
   const found = useMemo(() => heatColumns(columns, options), [columns, options]);
   const heat = useMemo(() => {

@@ -35,8 +35,8 @@ function useCoast(): Float32Array[] {
   return lines;
 }
 
-export function MapPanel({ title, options, table }: BodyProps) {
-  const { columns, rows, epoch } = table;
+export function MapPanel({ title, options, table, epoch }: BodyProps) {
+  const { columns, rows } = table;
   const lines = useCoast();
   const box = useRef<Box>(SOME);
   const [view, setView] = useState<View>();

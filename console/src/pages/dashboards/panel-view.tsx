@@ -71,6 +71,7 @@ export function PanelView({ panel, window, headless = false }: Props) {
             query={query}
             options={options}
             table={table}
+            epoch={table.epoch}
             window={window ?? options.window}
           />
         )}

@@ -35,7 +35,7 @@ export function plotOptions(look: PlotLook, paint: Paint): Plain {
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
     scales: {
-      x: { time: along === "time", range: (_, least, most) => alongEnds(look, least, most) },
+      x: { time: along === "time", range: () => alongEnds(look) },
       y: {
         range: (_, least, most) => {
           const from = kind === "line" ? least : Math.min(least ?? 0, 0);
@@ -58,7 +58,9 @@ export function plotOptions(look: PlotLook, paint: Paint): Plain {
       {},
       ...colours.map((at): uPlot.Series => {
         const stroke = paint(`--series-${at}`);
-        const line = { stroke, width: 1.5, points: { show: false } };
+        // A single moment has no line.
+        const points = { show: ({ data }: uPlot) => data[0].length === 1, size: 7, fill: stroke };
+        const line = { stroke, width: 1.5, points };
         if (isBars) return { ...line, fill: stroke, ...barPaths() };
         return kind === "area" ? { ...line, fill: `${stroke}${FILL_ALPHA}` } : line;
       }),
@@ -72,11 +74,11 @@ export function plotOptions(look: PlotLook, paint: Paint): Plain {
   };
 }
 
-function alongEnds({ kind, window, lines }: PlotLook, least: number | null, most: number | null): [number, number] {
-  const { axis, names } = lines();
+function alongEnds({ kind, window, lines }: PlotLook): [number, number] {
+  const { axis, names, x } = lines();
   if (axis === "names") return [-0.6, Math.max(names.length, 1) - 0.4];
-  const [from, to] = [least ?? 0, most ?? 1];
-  const air = kind === "bar" ? ((to - from) / Math.max(lines().x.length - 1, 1)) * 0.6 : 0;
+  const [from, to] = [x[0] ?? 0, x.at(-1) ?? 1];
+  const air = kind === "bar" ? ((to - from) / Math.max(x.length - 1, 1)) * 0.6 : 0;
   if (axis === "number") return from === to ? [from - 1, to + 1] : [from - air, to + air];
   return [Math.min(window === undefined ? from - air : to - window, to - LEAST_SPAN), to + air];
 }

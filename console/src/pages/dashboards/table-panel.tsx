@@ -6,7 +6,7 @@ import { orderOf } from "../../sql/statements";
 import { Grid } from "../../ui/grid";
 import type { BodyProps } from "./body";
 
-export function TablePanel({ title, query, options, table }: BodyProps) {
+export function TablePanel({ title, query, options, table, epoch }: BodyProps) {
   const { columns, rows, commits } = table;
   const chosen = useMemo(() => options.y.flatMap((name) => indexOf(columns, name) ?? []), [options, columns]);
   const shown = useMemo(() => {
@@ -20,6 +20,6 @@ export function TablePanel({ title, query, options, table }: BodyProps) {
         ...(touched ? { touched: touched.map((at) => chosen.indexOf(at)) } : {}),
       })),
     };
-  }, [chosen, rows, columns, table.epoch]);
+  }, [chosen, rows, columns, epoch]);
   return <Grid {...shown} commit={commits} order={orderOf(query)} label={title} />;
 }

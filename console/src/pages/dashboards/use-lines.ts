@@ -15,12 +15,14 @@ interface Found {
 }
 
 /** Lines of the table of now; undefined: there is no column of numbers. */
-export function useLines({ kind, options, table, window }: BodyProps): Found | undefined {
+export function useLines({ kind, options, table, epoch, window }: BodyProps): Found | undefined {
+  // They are told anew with each connection; the past goes on.
+  const shape = useMemo(() => JSON.stringify(table.columns), [table.columns]);
   const columns = useMemo(() => {
     const found = chartColumns(table.columns, options, kind === "bar");
     // One number has one line, whatever the row is called that it is in.
     return kind === "number" ? { ...found, y: found.y.slice(0, 1), by: undefined } : found;
-  }, [table.columns, options, kind]);
+  }, [shape, options, kind]);
   const kept = window ?? USUAL_WINDOW;
   const past = useMemo(() => new Past(kept), [kept, columns]);
   const noted = useRef<{ past: Past; epoch: number | undefined }>(undefined);
@@ -29,12 +31,12 @@ export function useLines({ kind, options, table, window }: BodyProps): Found | u
     version.current += 1;
     const { x } = columns;
     if (x !== undefined) return linesOf(table.columns, table.rows, { ...columns, x }, since(table, x, window));
-    if (noted.current?.past !== past || noted.current.epoch !== table.epoch) {
-      noted.current = { past, epoch: table.epoch };
-      if (table.epoch !== undefined) past.note(Date.now() / 1000, told(table, columns));
+    if (noted.current?.past !== past || noted.current.epoch !== epoch) {
+      noted.current = { past, epoch };
+      if (epoch !== undefined) past.note(Date.now() / 1000, told(table, columns));
     }
     return past.told();
-  }, [table.epoch, table, columns, past, window]);
+  }, [epoch, table, columns, past, window]);
   return columns.y.length === 0 ? undefined : { lines, version: version.current };
 }
 
