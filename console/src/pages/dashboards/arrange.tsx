@@ -116,7 +116,7 @@ export function Arrange({ panels, onChange, onEdit, onRemove }: Props) {
                 >
                   <Icon name="move" />
                 </button>
-                <h3>{title}</h3>
+                <h2>{title}</h2>
                 <button type="button" class="quiet" aria-label={`Edit ${title}`} onClick={() => onEdit(panel)}>
                   <Icon name="edit" />
                 </button>

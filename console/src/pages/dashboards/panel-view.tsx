@@ -46,7 +46,7 @@ export function PanelView({ panel, window, headless = false }: Props) {
     <div class={`panel-view ${kind}`} data-state={state.kind} data-commits={table.commits}>
       {!headless && (
         <header class="panel-head">
-          <h3>{title}</h3>
+          <h2>{title}</h2>
           <PanelState shared={shared} />
         </header>
       )}

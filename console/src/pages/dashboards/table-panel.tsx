@@ -21,5 +21,5 @@ export function TablePanel({ title, query, options, table, epoch }: BodyProps) {
       })),
     };
   }, [chosen, rows, columns, epoch]);
-  return <Grid {...shown} commit={commits} order={orderOf(query)} label={title} />;
+  return <Grid {...shown} commit={commits} order={orderOf(query)} label={`Rows of ${title}`} />;
 }
