@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { coastOf } from "./coast";
 import { heatColumns, heatOf, warmth } from "./heat";
-import { ends, numbers, toneOf } from "./look";
+import { ends, marks, numbers, toneOf } from "./look";
 import { optionsOf } from "./panel";
 import { around, kept, netStep, project, shifted, unproject, zoomed } from "./sphere";
 import { mapColumns, spotsOf } from "./spots";
@@ -11,13 +11,21 @@ const BOX = { width: 720, height: 360 };
 test("numbers are written as asked for", () => {
   const write = (format: string | undefined, value: number, unit = "") => numbers({ format, unit })(value);
   expect(write(undefined, 12_345)).toBe("12.3 k");
-  expect(write(undefined, 0.0123, "m")).toBe("0.012 m");
+  expect(write(undefined, 0.0123, "m")).toBe("0.0123 m");
   expect(write("full", 12_345.5)).toBe("12,345.5");
   expect(write("percent", 0.256)).toBe("25.6 %");
   expect(write("bytes", 2048)).toBe("2.00 KiB");
   expect(write("seconds", 90)).toBe("1 min 30 s");
   expect(write("0.00", 1234.567, "€")).toBe("1,234.57 €");
   expect(numbers({ format: undefined, unit: "m" })(undefined)).toBe("–");
+});
+
+test("marks of an axis differ", () => {
+  const write = (step: number, format?: string) => marks({ format, unit: "m" }, step);
+  expect([3.9, 3.925, 3.95].map(write(0.025))).toEqual(["3.90 m", "3.93 m", "3.95 m"]);
+  expect([0.1, 0.2].map(write(0.1))).toEqual(["0.1 m", "0.2 m"]);
+  expect([0, 5000, 20_000].map(write(5000))).toEqual(["0 m", "5,000 m", "20.0 k m"]);
+  expect(write(0.1, "0")(3.9)).toBe("4 m");
 });
 
 test("thresholds rise or fall", () => {
@@ -135,10 +143,10 @@ test("rows without a place are not on the map; sizes are shares", () => {
     ["Kaub", 50.1, 7.8, 10],
     ["Nowhere", null, 7, 5],
     ["Beyond", 91, 7, 5],
-    ["Bonn", 50.7, 7.1, 30],
+    ["Bonn", 50.7, 7.1, 40],
   ].map((values) => ({ values }));
   expect(spotsOf(columns, told, { lat: 1, lon: 2 }, options).map(({ label, size }) => [label, size])).toEqual([
-    ["Kaub", 0.2],
+    ["Kaub", 0.25],
     ["Bonn", 1],
   ]);
   expect(mapColumns(columns.slice(0, 1), options)).toBeUndefined();

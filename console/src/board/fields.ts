@@ -14,7 +14,7 @@ export interface Field {
 }
 
 const X: Field = { key: "x", label: "Along", input: "column" };
-const Y: Field = { key: "y", label: "Values", input: "columns" };
+const Y: Field = { key: "y", label: "Values (none: all numbers)", input: "columns" };
 const BY: Field = { key: "by", label: "A line for each", input: "column" };
 const WINDOW: Field = { key: "window", label: "Time shown", input: "text", hint: "5 minutes" };
 const MIN: Field = { key: "min", label: "From", input: "number" };
@@ -37,7 +37,7 @@ export const FIELDS: Record<PanelKind, readonly Field[]> = {
   area: CHART,
   bar: CHART,
   number: [Y, X, WINDOW, UNIT, FORMAT, MIN, MAX, THRESHOLDS, ...SIZE],
-  table: [{ ...Y, label: "Columns" }, ...SIZE],
+  table: [{ ...Y, label: "Columns (none: all)" }, ...SIZE],
   heatmap: [
     { ...X, label: "Across" },
     { key: "y", label: "Down", input: "column" },

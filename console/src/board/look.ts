@@ -29,7 +29,8 @@ function writer(format: string | undefined): Write {
     case "seconds":
       return duration;
     default:
-      return (value) => (Math.abs(value) < 0.1 && value !== 0 ? value.toPrecision(2) : count(value));
+      return (value) =>
+        Math.abs(value) < 100 && !Number.isInteger(value) ? String(Number(value.toPrecision(3))) : count(value);
   }
 }
 
@@ -41,6 +42,14 @@ export function numbers({
   const write = writer(format);
   const after = unit === "" ? "" : unit === "%" ? " %" : ` ${unit}`;
   return (value) => (value === undefined || !Number.isFinite(value) ? "–" : `${write(value)}${after}`);
+}
+
+/** Writes the marks of an axis, so many apart: with the digits that tell them apart, if the options say nothing else. */
+export function marks(options: Pick<PanelOptions, "format" | "unit">, step: number): (value: number) => string {
+  const { format, unit } = options;
+  if (format !== undefined || !(step > 0) || step >= 1) return numbers(options);
+  const digits = Math.min(Math.ceil(-Math.log10(step) - 1e-9), 8);
+  return numbers({ format: `0.${"0".repeat(Math.max(digits, 1))}`, unit });
 }
 
 /** Rising thresholds: the higher the worse. Falling ones: the lower the worse. */

@@ -40,9 +40,9 @@ export function spotsOf(
   options: PanelOptions,
 ): MapSpot[] {
   const [by, size, color] = [options.by, options.size, options.color].map((name) => indexOf(columns, name));
-  const of = (at: number | undefined) =>
-    shares(rows.map(({ values }) => (at === undefined ? null : numberOf(values[at]))));
-  const [sizes, colours] = [of(size), of(color)];
+  const of = (at: number | undefined) => rows.map(({ values }) => (at === undefined ? null : numberOf(values[at])));
+  // Sizes are compared with nought, colours with each other.
+  const [sizes, colours] = [shares(of(size), 0), shares(of(color))];
   return rows.flatMap(({ values }, i) => {
     const place = { lat: numberOf(values[lat]), lon: numberOf(values[lon]) };
     if (place.lat === null || place.lon === null || Math.abs(place.lat) > 90 || Math.abs(place.lon) > 180) return [];
@@ -57,9 +57,9 @@ export function spotsOf(
   });
 }
 
-/** Each value's share of the way from the least to the most. */
-function shares(values: (number | null)[]): (number | undefined)[] {
-  let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+/** Each value's share of the way from the least, or from what is given if that is less, to the most. */
+function shares(values: (number | null)[], from = Number.POSITIVE_INFINITY): (number | undefined)[] {
+  let [least, most] = [from, Number.NEGATIVE_INFINITY];
   for (const value of values) {
     if (value !== null) [least, most] = [Math.min(least, value), Math.max(most, value)];
   }

@@ -28,10 +28,7 @@ export function LinePanel(props: BodyProps) {
         label={`${title}: ${counted(many, "line")}`}
         shape={JSON.stringify([kind, many, lines.axis, window, options])}
         options={(paint) =>
-          plotOptions(
-            { kind, options, window, colours, write, lines: () => drawn.current ?? lines, onPoint: setPoint },
-            paint,
-          )
+          plotOptions({ kind, options, window, colours, lines: () => drawn.current ?? lines, onPoint: setPoint }, paint)
         }
         data={() => dataOf(drawn.current ?? lines)}
         version={found.version}

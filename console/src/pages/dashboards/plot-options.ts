@@ -1,7 +1,7 @@
 // How uPlot draws a panel's lines. It must not know where they are from.
 
 import type uPlot from "uplot";
-import { ends } from "../../board/look";
+import { ends, marks } from "../../board/look";
 import type { PanelKind, PanelOptions } from "../../board/panel";
 import type { Lines } from "../../board/series";
 import { axisLook, barPaths, FILL_ALPHA, type Paint, timeOf } from "../../ui/plot";
@@ -14,7 +14,6 @@ export interface PlotLook {
   lines: () => Lines;
   /** From 1, by place in what is drawn. */
   colours: readonly number[];
-  write: (value: number | undefined) => string;
   /** The place that is pointed at; null: none. */
   onPoint: (at: number | null) => void;
 }
@@ -26,12 +25,12 @@ const DAY = 86_400;
 const LABEL = 14;
 
 export function plotOptions(look: PlotLook, paint: Paint): Plain {
-  const { kind, options, lines, colours, write } = look;
+  const { kind, options, lines, colours } = look;
   const axis = axisLook(paint);
   const { axis: along } = lines();
   const isBars = kind === "bar";
   return {
-    padding: [10, 14, 0, 0],
+    padding: [10, 26, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
     scales: {
@@ -52,7 +51,13 @@ export function plotOptions(look: PlotLook, paint: Paint): Plain {
         grid: { show: false },
         ...(along === "names" ? nameTicks(lines) : along === "time" ? timeTicks() : {}),
       },
-      { ...axis, size: 64, space: 30, values: (_, ticks) => ticks.map((tick) => write(tick)) },
+      {
+        ...axis,
+        size: 64,
+        // At most some ten of them.
+        space: (_, __, ___, ____, length) => Math.max(30, length / 10),
+        values: (_, ticks) => ticks.map(marks(options, (ticks[1] ?? 0) - (ticks[0] ?? 0))),
+      },
     ],
     series: [
       {},

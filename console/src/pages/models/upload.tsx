@@ -14,8 +14,7 @@ export function Upload() {
       <h2 id="upload">A new model</h2>
       <p>
         A model is an ONNX file. Put the file where the server can read it, and name its path in{" "}
-        <a href={href("sql")}>SQL</a>: the path is the server's, not this browser's. The server keeps the file's
-        contents with the catalog; the file itself is not needed afterwards.
+        <a href={href("sql")}>SQL</a>: the path is the server's, not this browser's.
       </p>
       <Code text={EXAMPLE} />
     </section>
