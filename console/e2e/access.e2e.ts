@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import type { AxeResults } from "axe-core";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { create } from "./example";
+import { create, furnish } from "./example";
 import { World } from "./world";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -15,6 +15,7 @@ let world: World;
 beforeAll(async () => {
   world = await World.open();
   await create(world);
+  await furnish(world);
 });
 
 afterAll(async () => {
@@ -36,6 +37,14 @@ const PLACES = [
   { at: "#/flow/alarms", ready: "alarms" },
   { at: "#/objects", ready: "Objects" },
   { at: "#/objects/public/orders", ready: "orders" },
+  { at: "#/dashboards", ready: "Dashboards" },
+  { at: "#/dashboards/public/rivers", ready: "Rivers" },
+  { at: "#/dashboards/public/rivers/edit", ready: "Edit Rivers" },
+  { at: "#/alerts", ready: "Alerts" },
+  { at: "#/alerts/public/flood", ready: "flood" },
+  { at: "#/alerts/public/flood/edit", ready: "Edit flood" },
+  { at: "#/models", ready: "Models" },
+  { at: "#/models/public/flood_risk", ready: "flood_risk" },
 ];
 
 test.each(["light", "dark"] as const)("nothing is wrong, %s", async (colorScheme) => {
@@ -47,6 +56,17 @@ test.each(["light", "dark"] as const)("nothing is wrong, %s", async (colorScheme
     await page.waitForTimeout(1500);
     wrong.push(...(await wrongOn(page)).map((text) => `${at} ${text}`));
   }
+  await page.goto(`${world.url}#/dashboards/public/rivers/edit`);
+  await page.getByRole("button", { name: "Edit Mean level" }).click();
+  await page.getByRole("dialog").waitFor();
+  await page.waitForTimeout(1500);
+  wrong.push(...(await wrongOn(page)).map((text) => `panel ${text}`));
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.goto(`${world.url}#/alerts/public/flood`);
+  await page.getByRole("button", { name: "Silence Kaub" }).click();
+  await page.getByRole("dialog").waitFor();
+  wrong.push(...(await wrongOn(page)).map((text) => `silence ${text}`));
+  await page.getByRole("button", { name: "Cancel" }).click();
   await page.keyboard.press("?");
   await page.getByRole("dialog").waitFor();
   wrong.push(...(await wrongOn(page)).map((text) => `help ${text}`));

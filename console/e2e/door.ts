@@ -18,9 +18,22 @@ const TYPES: Record<string, string> = {
   ".woff2": "font/woff2",
 };
 
+/** Answers a body of POST /v1/sql in the server's place; undefined: the server is to answer. */
+export type Fake = (body: string) => { status: number; body: string } | undefined;
+
+async function textOf(incoming: IncomingMessage): Promise<string> {
+  const pieces: Buffer[] = [];
+  for await (const piece of incoming) pieces.push(piece as Buffer);
+  return Buffer.concat(pieces).toString();
+}
+
 /** Opens the door on a free port. */
-export async function openDoor(dist: string, backendPort: number): Promise<{ server: Server; port: number }> {
-  const server = createServer((incoming, response) => {
+export async function openDoor(
+  dist: string,
+  backendPort: number,
+  fake?: Fake,
+): Promise<{ server: Server; port: number }> {
+  const server = createServer(async (incoming, response) => {
     const path = new URL(incoming.url ?? "/", "http://localhost").pathname;
     const file = join(dist, normalize(path === "/" ? "/index.html" : path));
     const isOurs = path === "/" || (path.startsWith("/assets/") && existsSync(file));
@@ -35,6 +48,13 @@ export async function openDoor(dist: string, backendPort: number): Promise<{ ser
       return;
     }
     const { method, url, headers } = incoming;
+    const body = fake && method === "POST" && path === "/v1/sql" ? await textOf(incoming) : undefined;
+    const faked = body === undefined ? undefined : fake?.(body);
+    if (faked) {
+      response.writeHead(faked.status, { "content-type": "application/json" });
+      response.end(faked.body);
+      return;
+    }
     const passed = request({ host: "127.0.0.1", port: backendPort, method, path: url, headers }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(response);
@@ -44,7 +64,8 @@ export async function openDoor(dist: string, backendPort: number): Promise<{ ser
       response.end();
     });
     response.on("close", () => passed.destroy());
-    incoming.pipe(passed);
+    if (body === undefined) incoming.pipe(passed);
+    else passed.end(body);
   });
   server.on("upgrade", (incoming: IncomingMessage, socket, head) => {
     const backend = connect(backendPort, "127.0.0.1", () => {

@@ -2,7 +2,7 @@
 
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { create, pour } from "./example";
+import { create, furnish, pour } from "./example";
 import { World } from "./world";
 
 let world: World;
@@ -11,6 +11,7 @@ let stop: () => Promise<void>;
 beforeAll(async () => {
   world = await World.open();
   await create(world);
+  await furnish(world);
   await world.ingest("readings", [{ station: "Kaub", level: 1, flow: 2, at: new Date().toISOString() }]);
   await fetch(`${world.url}v1/ingest/readings`, {
     method: "POST",
@@ -86,6 +87,35 @@ test.each(LOOKS)("pictures, $name", async ({ name: look, options }) => {
   await page.getByRole("tab", { name: "Dead letters" }).click();
   await page.getByRole("cell", { name: /column level/ }).waitFor();
   await shoot(page, look, "dead");
+
+  await page.goto(`${world.url}#/dashboards`);
+  await page.getByRole("link", { name: /Rivers/ }).waitFor();
+  await shoot(page, look, "dashboards");
+  await page.getByRole("link", { name: /Rivers/ }).click();
+  await page.getByRole("cell", { name: "Kaub" }).waitFor();
+  await page.waitForTimeout(6000);
+  if (look !== "phone") await page.setViewportSize({ width: 1280, height: 1500 });
+  await page.waitForTimeout(500);
+  await shoot(page, look, "dashboard");
+  if (look !== "phone") await page.setViewportSize({ width: 1280, height: 800 });
+  await page.goto(`${world.url}#/dashboards/public/rivers/edit`);
+  await page.getByRole("button", { name: "Edit Mean level" }).click();
+  await page.getByRole("dialog").getByRole("img").waitFor();
+  await page.waitForTimeout(2000);
+  await shoot(page, look, "panel-form");
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.goto(`${world.url}#/alerts`);
+  await page.getByRole("link", { name: "flood" }).waitFor();
+  await shoot(page, look, "alerts");
+  await page.getByRole("link", { name: "flood" }).click();
+  await page.getByRole("button", { name: "Silence Kaub" }).waitFor();
+  await shoot(page, look, "alert");
+  await page.goto(`${world.url}#/alerts/public/flood/edit`);
+  await page.locator(".cm-content").waitFor();
+  await shoot(page, look, "alert-form");
+  await page.goto(`${world.url}#/models/public/flood_risk`);
+  await page.getByRole("button", { name: "Predict" }).waitFor();
+  await shoot(page, look, "model");
   await page.keyboard.press("?");
   await page.waitForTimeout(200);
   await shoot(page, look, "help");

@@ -2,5 +2,5 @@
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
-  test: { include: ["e2e/**/*.e2e.ts"], testTimeout: 120_000, hookTimeout: 60_000, fileParallelism: false },
+  test: { include: ["e2e/**/*.e2e.ts"], testTimeout: 300_000, hookTimeout: 120_000, fileParallelism: false },
 });

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { openDoor } from "./door";
+import { FakeCatalog } from "./fake/catalog";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const OUT = join(ROOT, "e2e", "out");
@@ -35,6 +36,8 @@ async function freePort(): Promise<number> {
 export class World {
   /** Refusals by the policy, and errors that pages did not catch. */
   readonly complaints: string[] = [];
+  /** Answers for what the server does not keep yet. */
+  readonly fake: FakeCatalog;
 
   private constructor(
     private server: ChildProcess,
@@ -44,7 +47,10 @@ export class World {
     private readonly data: string,
     private readonly browser: Browser,
     private readonly closeDoor: () => void,
-  ) {}
+    fake: FakeCatalog,
+  ) {
+    this.fake = fake;
+  }
 
   /** With what is built in `dist`, the console unless said otherwise. */
   static async open(dist = join(ROOT, "dist")): Promise<World> {
@@ -52,13 +58,15 @@ export class World {
     const data = mkdtempSync(join(tmpdir(), "thalweg-console-"));
     const [httpPort, pgPort] = [await freePort(), await freePort()];
     const server = start(data, httpPort, pgPort);
-    const door = await openDoor(dist, httpPort);
+    const fake = new FakeCatalog();
+    const door = await openDoor(dist, httpPort, (body) => fake.answer(body));
     const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
     const browser = await chromium.launch({ executablePath, args: ARGUMENTS, headless: true });
-    const world = new World(server, door.port, httpPort, pgPort, data, browser, () => {
+    const closeDoor = () => {
       door.server.closeAllConnections();
       door.server.close();
-    });
+    };
+    const world = new World(server, door.port, httpPort, pgPort, data, browser, closeDoor, fake);
     await world.ready();
     return world;
   }
@@ -100,11 +108,8 @@ export class World {
   async sql(sql: string, basic?: string): Promise<unknown> {
     const headers: Record<string, string> = { "content-type": "application/json" };
     if (basic) headers.authorization = `Basic ${Buffer.from(basic).toString("base64")}`;
-    const response = await fetch(`http://localhost:${this.httpPort}/v1/sql`, {
-      method: "POST",
-      headers,
-      body: JSON.stringify({ sql }),
-    });
+    // By the door, which knows what the server does not.
+    const response = await fetch(`${this.url}v1/sql`, { method: "POST", headers, body: JSON.stringify({ sql }) });
     const body = await response.text();
     if (!response.ok) throw new Error(`${sql}: ${body}`);
     return JSON.parse(body);

@@ -10,6 +10,7 @@ import "./styles/parts.css";
 import "./styles/chart.css";
 import "./styles/grid.css";
 import "./styles/picture.css";
+import "./styles/form.css";
 import "./styles/over.css";
 
 const root = document.getElementById("app");

@@ -2,6 +2,7 @@
 // not know what is on them.
 
 import type { ComponentType } from "preact";
+import { useFiring } from "./state/alerts";
 import type { IconName } from "./ui/icon";
 
 export interface Page {
@@ -11,6 +12,8 @@ export interface Page {
   /** The key after `g`. */
   key: string;
   icon: IconName;
+  /** How many things of it need somebody, asked as a hook. */
+  useCount?: () => number;
   load: () => Promise<{ default: ComponentType }>;
 }
 
@@ -19,4 +22,14 @@ export const PAGES: readonly Page[] = [
   { name: "sql", title: "SQL", key: "s", icon: "prompt", load: () => import("./pages/sql/page") },
   { name: "flow", title: "Flow", key: "f", icon: "flow", load: () => import("./pages/flow/page") },
   { name: "objects", title: "Objects", key: "b", icon: "layers", load: () => import("./pages/objects/page") },
+  { name: "dashboards", title: "Dashboards", key: "d", icon: "board", load: () => import("./pages/dashboards/page") },
+  {
+    name: "alerts",
+    title: "Alerts",
+    key: "a",
+    icon: "bell",
+    useCount: useFiring,
+    load: () => import("./pages/alerts/page"),
+  },
+  { name: "models", title: "Models", key: "m", icon: "model", load: () => import("./pages/models/page") },
 ];

@@ -87,6 +87,16 @@ export async function readCatalog(signal?: AbortSignal): Promise<Catalog> {
   };
 }
 
+/** Names of relations that are in one of two catalogs only, or that are not the same in both. */
+export function namesChanged(before: Catalog, now: Catalog): string[] {
+  const ids = ({ relations }: Catalog) => new Map(relations.map((r) => [`${r.schema}.${r.name}`, r]));
+  const [old, fresh] = [ids(before), ids(now)];
+  const names = new Set<string>();
+  for (const [key, { id, name }] of old) if (fresh.get(key)?.id !== id) names.add(name);
+  for (const [key, { name }] of fresh) if (!old.has(key)) names.add(name);
+  return [...names];
+}
+
 /** A relation's name as it is written in SQL. */
 export function nameOf({ schema, name }: { schema: string; name: string }): string {
   return schema === "public" ? quoteName(name) : `${quoteName(schema)}.${quoteName(name)}`;

@@ -25,3 +25,13 @@ function exact(this: unknown, _key: string, value: Json, context?: ReviverContex
 export function isObject(value: Json | undefined): value is { [key: string]: Json } {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
+
+/** A value of type jsonb, which may be told as its text. Text that is no JSON is null. */
+export function ofJsonb(told: Json | undefined): Json {
+  if (typeof told !== "string") return told ?? null;
+  try {
+    return parseJson(told);
+  } catch {
+    return null;
+  }
+}

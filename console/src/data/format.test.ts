@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { bytes, cell, count, counted, duration, textOfBytes } from "./format";
+import { bytes, cell, count, counted, duration, fromNow, textOfBytes } from "./format";
 
 test.each([
   [0, "0"],
@@ -36,4 +36,11 @@ test("cells", () => {
 test("bytes that are a text are shown as one", () => {
   expect(textOfBytes("\\x7b22c3a4227d")).toBe('{"ä"}');
   expect(textOfBytes("\\xff00")).toBe("\\xff00");
+});
+
+test("times as they are from now", () => {
+  const now = Date.UTC(2026, 0, 1, 12);
+  expect(fromNow("2026-01-01T11:58:55Z", now)).toBe("1 min 5 s ago");
+  expect(fromNow("2026-01-01T12:00:40+00:00", now)).toBe("in 40 s");
+  expect([fromNow(null, now), fromNow("soon", now)]).toEqual(["", ""]);
 });

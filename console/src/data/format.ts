@@ -69,6 +69,14 @@ export function shortType(type: string): string {
   return SHORT[type] ?? type;
 }
 
+/** `3 min 5 s ago`, `in 40 s`; nothing for no time. */
+export function fromNow(time: string | null, now = Date.now()): string {
+  const at = time === null ? Number.NaN : Date.parse(time);
+  if (!Number.isFinite(at)) return "";
+  const seconds = (at - now) / 1000;
+  return seconds > 0 ? `in ${duration(seconds)}` : `${duration(-seconds)} ago`;
+}
+
 /** `1 row`, `2 rows`. */
 export function counted(n: number, one: string, many = `${one}s`): string {
   return `${count(n)} ${n === 1 ? one : many}`;

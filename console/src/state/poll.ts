@@ -2,6 +2,7 @@
 // not know what is asked.
 
 import { type Signal, signal } from "@preact/signals";
+import { useEffect, useMemo } from "preact/hooks";
 import { type ApiError, asApiError } from "../api/errors";
 
 /** What was last told, and whether asking goes wrong. */
@@ -18,20 +19,26 @@ export class Poll<T> {
 
   constructor(
     private readonly ask: (signal: AbortSignal) => Promise<T>,
-    private readonly interval: number,
-  ) {
-    document.addEventListener("visibilitychange", () => {
-      if (!document.hidden && this.users > 0) this.now();
-    });
-  }
+    /** Milliseconds between an answer and the next question. */
+    private readonly interval: number | ((told: T | undefined) => number),
+  ) {}
+
+  private readonly onVisible = () => {
+    if (!document.hidden) this.now();
+  };
 
   /** Asks as long as the function that is returned has not been called. */
   use(): () => void {
     this.users += 1;
-    if (this.users === 1) this.now();
+    if (this.users === 1) {
+      document.addEventListener("visibilitychange", this.onVisible);
+      this.now();
+    }
     return () => {
       this.users -= 1;
-      if (this.users === 0) this.stop();
+      if (this.users > 0) return;
+      document.removeEventListener("visibilitychange", this.onVisible);
+      this.stop();
     };
   }
 
@@ -50,7 +57,9 @@ export class Poll<T> {
       })
       .finally(() => {
         if (abort.signal.aborted || document.hidden || this.users === 0) return;
-        this.timer = setTimeout(() => this.now(), this.interval);
+        const { interval } = this;
+        const pause = typeof interval === "number" ? interval : interval(this.state.peek().value);
+        this.timer = setTimeout(() => this.now(), pause);
       });
   }
 
@@ -58,4 +67,15 @@ export class Poll<T> {
     this.abort?.abort();
     clearTimeout(this.timer);
   }
+}
+
+/** Asks while a component is there; anew when `key` changes. */
+export function usePoll<T>(
+  key: string,
+  ask: (signal: AbortSignal) => Promise<T>,
+  interval: number,
+): Polled<T> & { now: () => void } {
+  const poll = useMemo(() => new Poll(ask, interval), [key]);
+  useEffect(() => poll.use(), [poll]);
+  return { ...poll.state.value, now: () => poll.now() };
 }

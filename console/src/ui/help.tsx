@@ -14,6 +14,11 @@ const IN_EDITOR = [
   { keys: "Esc Tab", does: "Leave the editor" },
 ];
 
+const ON_DASHBOARD = [
+  { keys: "e", does: "Edit the dashboard" },
+  { keys: "f", does: "Full screen; Esc leaves it" },
+];
+
 export function Help({ shortcuts }: { shortcuts: Shortcut[] }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const open = helpIsOpen.value;
@@ -33,7 +38,7 @@ export function Help({ shortcuts }: { shortcuts: Shortcut[] }) {
         </button>
       </header>
       <dl>
-        {[...shortcuts, ...IN_EDITOR].map(({ keys, does }) => (
+        {[...shortcuts, ...ON_DASHBOARD, ...IN_EDITOR].map(({ keys, does }) => (
           <div>
             <dt>
               {keys.split(" ").map((key) => (

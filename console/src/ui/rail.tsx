@@ -15,10 +15,11 @@ export function Rail({ pages, current }: { pages: readonly Page[]; current: stri
         <span>Thalweg</span>
       </a>
       <nav aria-label="Pages">
-        {pages.map(({ name, title, icon, key }) => (
+        {pages.map(({ name, title, icon, key, useCount }) => (
           <a href={href(name)} aria-current={name === current ? "page" : undefined} title={`${title} (g ${key})`}>
             <Icon name={icon} />
             <span>{title}</span>
+            {useCount && <Count use={useCount} />}
           </a>
         ))}
       </nav>
@@ -61,5 +62,16 @@ export function Rail({ pages, current }: { pages: readonly Page[]; current: stri
         )}
       </div>
     </header>
+  );
+}
+
+function Count({ use }: { use: () => number }) {
+  const count = use();
+  if (count === 0) return null;
+  return (
+    <span class="count">
+      {count}
+      <span class="unseen"> firing</span>
+    </span>
   );
 }

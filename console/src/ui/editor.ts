@@ -18,9 +18,9 @@ import {
   placeholder,
 } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
-import type { Relation } from "../../api/catalog";
-import { complete } from "../../sql/completion";
-import { statementAt } from "../../sql/statements";
+import type { Relation } from "../api/catalog";
+import { complete } from "../sql/completion";
+import { statementAt } from "../sql/statements";
 
 export interface EditorOptions {
   text: string;

@@ -2,7 +2,7 @@
 
 import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { catalog } from "../../state/server";
+import { catalog } from "../state/server";
 import type { Editor } from "./editor";
 
 interface Props {
