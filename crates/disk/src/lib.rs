@@ -7,11 +7,13 @@
 mod disk;
 mod error;
 mod local;
+mod note;
 mod publish;
 mod sim;
 
 pub use disk::{Disk, DiskFile, Entry};
 pub use error::{DiskError, DiskErrorKind, Operation, Result};
 pub use local::LocalDisk;
+pub use note::{make_note, read_note};
 pub use publish::{NewFile, durable_folder, durable_publish};
 pub use sim::{CrashState, CrashStates, Fault, Rng, SimDisk};
