@@ -5,7 +5,7 @@
 //! [`thalweg_core::Sink`] or a [`thalweg_core::EpochSink`].
 
 mod blackhole;
-#[cfg(any(feature = "kafka", feature = "postgres", feature = "s3"))]
+#[cfg(any(feature = "kafka", feature = "notify", feature = "postgres", feature = "s3"))]
 mod block;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod changes;
@@ -16,6 +16,8 @@ mod kafka;
 mod lake;
 pub mod memory;
 pub mod nexmark;
+#[cfg(feature = "notify")]
+mod notify;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]
@@ -25,6 +27,8 @@ mod rows;
 mod stdout;
 #[cfg(any(feature = "kafka", feature = "postgres", feature = "redis"))]
 mod target_key;
+#[cfg(any(feature = "notify", feature = "redis"))]
+mod template;
 
 pub use registry::{
     EpochSinkRequest, SinkLayout, SinkMode, SinkRequest, SourceRequest, epoch_sink, has_epoch_sink, infer, is_notifier,

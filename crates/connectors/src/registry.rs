@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use thalweg_core::{EpochSink, Error, Options, Result, Sink, Source};
+use thalweg_disk::Disk;
 
 #[cfg(feature = "kafka")]
 use crate::kafka;
+#[cfg(feature = "notify")]
+use crate::notify;
 #[cfg(feature = "postgres")]
 use crate::postgres;
 #[cfg(feature = "redis")]
@@ -100,6 +103,8 @@ pub struct EpochSinkRequest {
     pub key: Option<Vec<usize>>,
     /// The stream never takes a row back.
     pub append_only: bool,
+    /// The data directory, for sinks whose targets do not keep their progress; `None` if there is none.
+    pub disk: Option<Arc<dyn Disk>>,
 }
 
 /// Makes a source.
@@ -135,6 +140,8 @@ impl Connector {
 static CONNECTORS: &[Connector] = &[
     Connector { sink: Some((blackhole::sink, blackhole::layout)), ..Connector::named("blackhole") },
     Connector { source: Some((datagen::source, datagen::infer)), ..Connector::named("datagen") },
+    #[cfg(feature = "notify")]
+    Connector { epoch_sink: Some(notify::email), ..Connector::named("email") },
     Connector {
         source: Some((file::source, file::infer)),
         sink: Some((file::sink, file::sink_layout)),
@@ -148,12 +155,18 @@ static CONNECTORS: &[Connector] = &[
         ..Connector::named("kafka")
     },
     Connector { epoch_sink: Some(lake::epoch_sink), ..Connector::named("lake") },
+    #[cfg(feature = "notify")]
+    Connector { epoch_sink: Some(notify::log), ..Connector::named("log") },
     Connector { source: Some((nexmark::source, nexmark::infer)), ..Connector::named("nexmark") },
     #[cfg(feature = "postgres")]
     Connector { epoch_sink: Some(postgres::epoch_sink), ..Connector::named("postgres") },
     #[cfg(feature = "redis")]
     Connector { epoch_sink: Some(redis::epoch_sink), ..Connector::named("redis") },
+    #[cfg(feature = "notify")]
+    Connector { epoch_sink: Some(notify::slack), ..Connector::named("slack") },
     Connector { sink: Some((stdout::sink, stdout::layout)), ..Connector::named("stdout") },
+    #[cfg(feature = "notify")]
+    Connector { epoch_sink: Some(notify::webhook), ..Connector::named("webhook") },
 ];
 
 /// Makes the source that `request` describes.

@@ -266,6 +266,7 @@ fn child_sink(port: &str, user: &str, password: &str) -> Box<dyn EpochSink> {
         schema: support::drive::schema(),
         key: None,
         append_only: true,
+        disk: None,
     })
     .expect("valid")
 }

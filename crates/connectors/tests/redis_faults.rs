@@ -304,6 +304,7 @@ fn child_sink(address: &str, password: &str) -> Box<dyn EpochSink> {
         schema: support::drive::schema(),
         key: None,
         append_only: true,
+        disk: None,
     })
     .expect("valid")
 }

@@ -84,6 +84,13 @@ impl Options {
         self.values.remove(key)
     }
 
+    /// All that begin with `prefix`, without it, in the order of their names.
+    pub fn take_prefixed(&mut self, prefix: &str) -> Vec<(String, String)> {
+        let keys: Vec<String> = self.values.keys().filter(|key| key.starts_with(prefix)).cloned().collect();
+        let take = |key: String| Some((key[prefix.len()..].to_owned(), self.take(&key)?));
+        keys.into_iter().filter_map(take).collect()
+    }
+
     /// The value of `key`.
     ///
     /// # Errors
@@ -193,6 +200,14 @@ mod tests {
         assert_eq!(format!("{o:?}"), r#"{"a": "b", "rows": "***"}"#);
         let message = o.parse::<u64>("rows", 1, "a number").expect_err("not a number").to_string();
         assert!(!message.contains("canary") && message.contains("***"), "{message}");
+    }
+
+    #[test]
+    fn options_of_one_prefix_are_taken_together() {
+        let mut o = options(&[("header.b", "2"), ("Header.A", "1"), ("headers", "3")]);
+        let taken = o.take_prefixed("header.");
+        assert_eq!(taken, [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
+        assert!(o.finish().expect_err("headers is left").to_string().contains("unknown option headers"));
     }
 
     #[test]

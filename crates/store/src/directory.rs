@@ -7,9 +7,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use thalweg_core::{Error, Result};
-use thalweg_disk::{Disk, DiskErrorKind, LocalDisk, NewFile, durable_publish};
-
-use crate::note::{make_note, read_note};
+use thalweg_disk::{Disk, DiskErrorKind, LocalDisk, NewFile, durable_publish, make_note, read_note};
 
 const FORMAT: &str = "FORMAT";
 /// What this version writes, and the only format that it reads.

@@ -7,9 +7,8 @@
 pub mod checkpoint;
 mod directory;
 mod log;
-mod note;
 pub mod smoke;
 
 pub use directory::DataDirectory;
 pub use log::{Log, Replayed};
-pub use note::{make_note, read_note};
+pub use thalweg_disk::{make_note, read_note};

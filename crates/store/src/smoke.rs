@@ -1,11 +1,10 @@
 //! What the fuzz targets and the smoke test call: hostile bytes as files that this room reads, held to what reading them
 //! promises. It must not know any fuzzer.
 
-use thalweg_disk::{Disk, NewFile, SimDisk, durable_publish};
+use thalweg_disk::{Disk, NewFile, SimDisk, durable_publish, read_note};
 
 use crate::checkpoint::smoke::read_manifest;
 use crate::log::Log;
-use crate::note::read_note;
 
 /// Reads `bytes` as a log, with marks and without: it opens or is refused, and what opens goes on.
 ///

@@ -195,6 +195,7 @@ mod tests {
             ])),
             key,
             append_only,
+            disk: None,
         }
     }
 

@@ -31,6 +31,7 @@ fn request(path: &str, pairs: &[(&str, &str)]) -> EpochSinkRequest {
         schema: schema(),
         key: None,
         append_only: true,
+        disk: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use arrow::datatypes::SchemaRef;
 use thalweg_core::{Error, Result};
 
-use super::template::{Part, Template, Texts};
+use crate::template::{Marks, Part, Template, Texts};
 
 /// Between the columns of a key, unless the options say otherwise.
 const SEPARATOR: &str = ":";
@@ -37,7 +37,7 @@ impl KeyFormat {
     /// # Errors
     /// The template names other columns than those of the key, or nothing that can divides two of them.
     pub(super) fn parse(text: &str, key: &[usize], schema: &SchemaRef) -> Result<Self> {
-        let template = Template::parse("key_format", text, schema)?;
+        let template = Template::parse("key_format", text, schema, Marks::Single)?;
         let name = |column: &usize| schema.field(*column).name().clone();
         if let Some(missing) = key.iter().find(|k| !template.columns().any(|c| c == **k)) {
             return Err(Error::invalid_with_hint(

@@ -29,7 +29,6 @@ mod progress;
 mod rows;
 mod sink;
 mod stream;
-mod template;
 mod transaction;
 
 use thalweg_core::{EpochSink, Result};

@@ -10,9 +10,9 @@ use rustls::pki_types::pem::PemObject;
 use thalweg_core::{Error, Options, Result};
 
 use super::key::KeyFormat;
-use super::template::Template;
 use crate::registry::EpochSinkRequest;
 use crate::target_key::key_columns;
+use crate::template::{Marks, Template};
 
 /// A server that does not answer for this long (ms), unless the options say otherwise.
 const TIMEOUT_MILLIS: u64 = 60_000;
@@ -238,7 +238,7 @@ fn stream(options: &mut Options, request: &EpochSinkRequest) -> Result<(Stream, 
 }
 
 fn template(options: &mut Options, schema: &SchemaRef) -> Result<Option<Template>> {
-    options.take("value_format").map(|text| Template::parse("value_format", &text, schema)).transpose()
+    options.take("value_format").map(|text| Template::parse("value_format", &text, schema, Marks::Single)).transpose()
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use thalweg_formats::JsonEncoder;
 use super::key::KeyFormat;
 use super::options::{OP, Row, Shape, SinkOptions, Stream, VALUE, Value};
 use super::stream::EntryId;
-use super::template::Texts;
 use super::transaction::Transaction;
 use crate::changes::{Keyed, Place, added, net};
+use crate::template::Texts;
 
 /// Why rows did not become commands.
 pub(super) enum Failure {

@@ -124,6 +124,7 @@ impl Server {
             schema: schema(),
             key: Some(vec![0]),
             append_only: false,
+            disk: None,
         }
     }
 

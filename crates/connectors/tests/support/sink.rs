@@ -22,6 +22,7 @@ pub fn request(id: &str, bootstrap: &str, topic: &str, pairs: &[(&str, &str)]) -
         schema: schema(),
         key: Some(vec![0]),
         append_only: false,
+        disk: None,
     }
 }
 

@@ -187,6 +187,7 @@ fn epoch_sink(
         schema: Arc::clone(&job.schema),
         key: job.output.key.clone(),
         append_only: job.output.append_only,
+        disk: server.disk(),
     };
     Ok(Some(thalweg_connectors::epoch_sink(request)?))
 }

@@ -47,7 +47,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use thalweg_core::{Epoch, SqlError, SqlState};
-use thalweg_disk::LocalDisk;
+use thalweg_disk::{Disk, LocalDisk};
 use thalweg_hub::Hub;
 use thalweg_runtime::live::{Engine, Job, JobState, PushQueue, Relation};
 use thalweg_runtime::{Clock, RunConfig};
@@ -242,6 +242,11 @@ impl Server {
         *server.catalog.lock().await = log;
         server.audit.start(&Event::new(Kind::ServerStart).detail(env!("CARGO_PKG_VERSION")))?;
         Ok(server)
+    }
+
+    /// The data directory's files, if there is one.
+    pub(crate) fn disk(&self) -> Option<Arc<dyn Disk>> {
+        self.data.load_full().map(|data| Arc::new(data.disk().clone()) as Arc<dyn Disk>)
     }
 
     /// What runs, for those who need not know the rest.

@@ -2,7 +2,8 @@
 //! (`crc32c XXXXXXXX`, over the first with its line end). It must not know what the line means.
 
 use thalweg_core::{Error, Result};
-use thalweg_disk::{Disk, NewFile, durable_publish};
+
+use crate::{Disk, NewFile, durable_publish};
 
 /// The line of the note `name` in the root of `disk`, if there is such a file.
 ///
@@ -48,7 +49,7 @@ fn decode(bytes: &[u8]) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use thalweg_disk::SimDisk;
+    use crate::SimDisk;
 
     use super::*;
 
