@@ -137,6 +137,7 @@ mod tests {
             ])),
             key,
             append_only,
+            disk: None,
         })
     }
 

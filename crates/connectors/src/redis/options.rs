@@ -265,6 +265,7 @@ mod tests {
             ])),
             key,
             append_only,
+            disk: None,
         })
     }
 

@@ -120,7 +120,7 @@ fn a_lost_answer_repeats_the_mail_under_its_name() {
 /// A server that says `answer` at the first `verb`.
 fn answering(verb: &'static str, answer: &'static str) -> Smtp {
     let mut said = false;
-    Smtp::start(Tls::None, move |word| match word == verb && !std::mem::replace(&mut said, said || word == verb) {
+    Smtp::start(Tls::None, move |word| match word == verb && !std::mem::replace(&mut said, true) {
         true => Turn::Say(answer),
         false => Turn::Go,
     })

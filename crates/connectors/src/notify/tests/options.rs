@@ -122,7 +122,7 @@ fn what_a_sink_needs_besides_options() {
     assert!(message.contains("data directory") && message.contains("--data DIR"), "{message}");
     assert!(refused(EpochSinkRequest { id: "../x".to_owned(), ..valid() }).contains("cannot stand in a key"));
     assert!(refused(EpochSinkRequest { cluster: String::new(), ..valid() }).contains("cannot stand in a key"));
-    let odd = Field::new("m", DataType::Duration(arrow::datatypes::TimeUnit::Second), true);
+    let odd = Field::new("m", DataType::ListView(Arc::new(Field::new_list_field(DataType::Int64, true))), true);
     let message = refused(EpochSinkRequest { schema: Arc::new(Schema::new(vec![odd])), ..valid() });
     assert!(message.contains("cast it first"), "{message}");
     let alert = [URL, ("alert.name", "a"), ("alert.severity", "info")];
