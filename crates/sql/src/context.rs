@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, ScalarValue, TableReference};
 use datafusion::config::ConfigOptions;
@@ -17,6 +17,8 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
 };
+use datafusion::optimizer::analyzer::AnalyzerRule;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
@@ -24,6 +26,7 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast::{self, Query, Statement};
 
+use crate::cases;
 use crate::catalog::{Catalog, Relations};
 use crate::functions;
 use crate::marks::Marks;
@@ -124,6 +127,26 @@ impl Planner {
 
     pub fn optimize(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
         self.state.optimize(&plan)
+    }
+
+    /// The columns of a plan with the types that they have when it runs; as far as parameters let it know them.
+    pub fn typed(&self, plan: &LogicalPlan) -> SchemaRef {
+        let known = plan.schema().inner();
+        let Ok(coerced) = self.coerced(plan.clone()) else { return Arc::clone(known) };
+        let field = |((f, typed), case): ((&FieldRef, &FieldRef), bool)| match case {
+            true => Arc::new(f.as_ref().clone().with_data_type(typed.data_type().clone())),
+            false => Arc::clone(f),
+        };
+        let fields = known.fields().iter().zip(coerced.schema().fields()).zip(cases::of_columns(plan)).map(field);
+        Arc::new(Schema::new(fields.collect::<Vec<FieldRef>>()))
+    }
+
+    /// `plan` with the casts without which CASE is not of the type that it has.
+    pub fn coerced(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        if !cases::has_case(&plan) {
+            return Ok(plan);
+        }
+        TypeCoercion::new().analyze(plan, self.state.config_options())
     }
 
     /// An expression over the columns of one relation.

@@ -9,6 +9,7 @@
 //! or a cast means is decided in [`functions`]. What clients ask about the database itself is answered by [`system`].
 
 mod bin;
+mod cases;
 mod catalog;
 mod compile;
 mod context;

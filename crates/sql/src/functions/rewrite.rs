@@ -45,6 +45,13 @@ impl ExprPlanner for Operators {
             BinaryOperator::Divide if is_span(&left) && right.is_numeric() => {
                 intervals::PARTS.call(vec![as_interval(raw.left, &left), raw.right])
             }
+            // A text that is written there is the boolean that it tells.
+            BinaryOperator::Eq | BinaryOperator::NotEq if left == DataType::Boolean && is_text(&raw.right, &right) => {
+                return Ok(PlannerResult::Original(RawBinaryExpr { right: cast(raw.right, left), ..raw }));
+            }
+            BinaryOperator::Eq | BinaryOperator::NotEq if right == DataType::Boolean && is_text(&raw.left, &left) => {
+                return Ok(PlannerResult::Original(RawBinaryExpr { left: cast(raw.left, right), ..raw }));
+            }
             // Parts of a date are no integers to PostgreSQL, so half an hour is not lost.
             BinaryOperator::Divide if is_date_part(&raw.left) || is_date_part(&raw.right) => {
                 let left = cast(raw.left, DataType::Float64);
@@ -68,6 +75,11 @@ impl ExprPlanner for Operators {
         let first = datafusion::functions_nested::extract::array_element_udf().call(vec![groups, lit(1_i64)]);
         Ok(PlannerResult::Planned(first))
     }
+}
+
+/// A text as it is written, not a column of texts.
+fn is_text(expr: &Expr, of: &DataType) -> bool {
+    matches!(expr, Expr::Literal(_, _)) && casts::is_text(of)
 }
 
 fn is_date(of: &DataType) -> bool {

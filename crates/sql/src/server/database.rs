@@ -89,7 +89,8 @@ impl Database {
         };
         let parameters = types(&plan, &known)?;
         let by_engine = super::by_engine::is_needed(&plan).map_err(|e| sql_error(&e))?;
-        let schema = shown(&presentable(plan.schema().inner()));
+        // Of an expression that is not cast yet the planner knows too little: CASE is of its first result's type.
+        let schema = shown(&presentable(&self.planner.typed(&plan)));
         let schema = if by_engine { schema } else { narrowed(&schema, &plan) };
         Ok(Query { plan, parameters, schema, by_engine, memory_bytes: self.query_memory_bytes() })
     }
@@ -174,7 +175,7 @@ impl Database {
         let names =
             if view.columns.is_empty() { distinct_names(bound.schema().inner())? } else { view.columns.clone() };
         let bound = renamed(bound, &names).map_err(|e| sql_error(&e))?;
-        let columns = presentable(bound.schema().inner());
+        let columns = presentable(&self.planner.typed(&bound));
         let query = view.query.to_string();
         let reads = used.objects.take();
         if !view.materialized {

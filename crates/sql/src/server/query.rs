@@ -53,7 +53,7 @@ impl Query {
     ) -> Result<QueryRows, SqlError> {
         let plan = bound(self.plan.clone(), &self.parameters, values)?;
         let plan = planner.at(plan, now).map_err(|e| sql_error(&e))?;
-        let plan = checked_sums(plan).map_err(|e| sql_error(&e))?;
+        let plan = planner.coerced(plan).and_then(checked_sums).map_err(|e| sql_error(&e))?;
         let plan = planner.optimize(plan).map_err(|e| sql_error(&e))?;
         let physical = planner.physical(&plan).await.and_then(checked).map_err(|e| sql_error(&e))?;
         let rows =
