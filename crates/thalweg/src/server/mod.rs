@@ -49,8 +49,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use thalweg_core::{Epoch, SqlError, SqlState};
 use thalweg_disk::{Disk, LocalDisk};
 use thalweg_hub::Hub;
+use thalweg_runtime::RunConfig;
 use thalweg_runtime::live::{Engine, Job, JobState, PushQueue, Relation};
-use thalweg_runtime::{Clock, RunConfig};
 use thalweg_sql::server::{Database, Objects, Oid};
 use thalweg_store::checkpoint::{BucketShelf, Checkpoints, DiskShelf, Shelf};
 use thalweg_store::{DataDirectory, Log};
@@ -197,7 +197,7 @@ impl Server {
         let mut run = config.run.clone();
         if let Some(keeper) = &keeper {
             run.checkpoint_interval = Some(config.checkpoint_interval);
-            run.first_epoch = keeper.begin(Clock::System.now());
+            run.first_epoch = keeper.begin(run.clock.now());
         }
         let engine = Arc::new(Engine::held(run, observer, taken)?);
         let server = Arc::new(Self {
@@ -347,7 +347,7 @@ impl Server {
 
     /// Microseconds since 1970-01-01 UTC.
     pub(crate) fn now(&self) -> i64 {
-        Clock::System.now()
+        self.config.run.clock.now()
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -226,6 +226,7 @@ impl Making<'_> {
             key: None,
             // What the history lets go is not told.
             append_only: true,
+            disk: self.server.disk(),
         };
         Ok(thalweg_connectors::epoch_sink(request)?)
     }
