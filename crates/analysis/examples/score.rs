@@ -71,21 +71,24 @@ fn main() -> Result<(), Fault> {
     let parameters = signature.parameters.iter().map(|p| parameter(p.name)).collect::<Result<Vec<_>, _>>()?;
     let rows = read(stdin().lock())?;
     let mut detector = build(function, rows.inputs.len(), &parameters)?;
-    let mut out = BufWriter::new(stdout().lock());
-    writeln!(out, "score")?;
-    let mut spent = Duration::ZERO;
-    for start in (0..rows.keys.len()).step_by(BATCH) {
+    let part = |start: usize| {
         let range = start..rows.keys.len().min(start + BATCH);
         let inputs: Vec<Float64Array> =
             rows.inputs.iter().map(|c| c[range.clone()].iter().copied().collect()).collect();
-        let mut scores = Float64Builder::with_capacity(range.len());
-        let (cpu, started) = (spent_so_far(), Instant::now());
+        (range, inputs)
+    };
+    let parts: Vec<_> = (0..rows.keys.len()).step_by(BATCH).map(part).collect();
+    let mut scores = Float64Builder::with_capacity(rows.keys.len());
+    let (cpu, started) = (spent_so_far(), Instant::now());
+    for (range, inputs) in parts {
         detector.score(&rows.keys[range.clone()], &rows.times[range], &inputs, &mut scores);
-        let wall = started.elapsed();
-        spent += cpu.zip(spent_so_far()).map_or(wall, |(before, after)| after - before);
-        for score in scores.finish().iter() {
-            writeln!(out, "{}", score.map_or(String::new(), |s| s.to_string()))?;
-        }
+    }
+    let wall = started.elapsed();
+    let spent = cpu.zip(spent_so_far()).map_or(wall, |(before, after)| after - before);
+    let mut out = BufWriter::new(stdout().lock());
+    writeln!(out, "score")?;
+    for score in scores.finish().iter() {
+        writeln!(out, "{}", score.map_or(String::new(), |s| s.to_string()))?;
     }
     out.flush()?;
     eprintln!(

@@ -10,6 +10,7 @@ use crate::aggregate::Aggregate;
 use crate::alert::{Alert, AlertHistory};
 use crate::calc::Calc;
 use crate::collect::Collect;
+use crate::detect::Detect;
 use crate::expect::Expect;
 use crate::expire::Expire;
 use crate::gate::Gate;
@@ -71,6 +72,9 @@ pub fn build(
             schema,
         )?),
         Operation::Over { partition, order, calls } => Box::new(Over::new(input(0)?, partition, order, calls, schema)?),
+        Operation::Detect { partition, time, calls } => {
+            Box::new(Detect::new(input(0)?, partition, *time, calls, schema)?)
+        }
         Operation::Collect { order } => Box::new(Collect::new(schema, order.clone())),
         Operation::Table { key } => Box::new(Table::new(schema, key.clone())),
         Operation::Expect { expectations, quarantined } => {

@@ -34,6 +34,8 @@ pub enum AggregateFunction {
     StddevPop,
     /// `stddev_samp(x)`, Float64.
     StddevSamp,
+    /// A sketch, over rows that are never taken back.
+    Sketch(SketchCall),
     /// Any other aggregate of the function library.
     Other(Arc<AggregateUDF>),
 }
@@ -53,10 +55,30 @@ impl AggregateFunction {
             Self::VarSamp => "var_samp",
             Self::StddevPop => "stddev_pop",
             Self::StddevSamp => "stddev_samp",
+            Self::Sketch(sketch) => sketch.function,
             Self::Other(udf) => udf.name(),
         }
     }
 }
+
+/// Which sketch, as its library knows it.
+#[derive(Clone, Debug)]
+pub struct SketchCall {
+    /// The SQL name.
+    pub function: &'static str,
+    /// Type of the argument.
+    pub argument: DataType,
+    /// The constants after the argument; none of them is NaN.
+    pub parameters: Vec<f64>,
+}
+
+impl PartialEq for SketchCall {
+    fn eq(&self, other: &Self) -> bool {
+        (self.function, &self.argument, &self.parameters) == (other.function, &other.argument, &other.parameters)
+    }
+}
+
+impl Eq for SketchCall {}
 
 /// One aggregate of a GROUP BY. Arguments and filter are columns of the input: expressions were computed below.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +110,8 @@ impl AggregateCall {
     /// - `sum`, `avg` of floats: `sum`, `sum_low`, `n`, `special` (how many NaN, +∞ and −∞, where there are any);
     /// - `min`, `max`: `value`;
     /// - `bool_and`, `bool_or`: `trues`, `falses`;
-    /// - variances and deviations: `n`, `sum`, `sum_low`, `squares`, `squares_low`, `special`.
+    /// - variances and deviations: `n`, `sum`, `sum_low`, `squares`, `squares_low`, `special`;
+    /// - sketches: `sketch`, their bytes.
     pub fn partial_fields(&self, input: &Schema) -> Vec<FieldRef> {
         use AggregateFunction as F;
         let argument = self.args.first().map(|a| input.field(*a).data_type().clone()).unwrap_or(DataType::Null);
@@ -110,6 +133,7 @@ impl AggregateCall {
                 float("squares_low"),
                 ("special", DataType::Int64),
             ],
+            (F::Sketch(_), _) => vec![("sketch", DataType::Binary)],
             (F::Min | F::Max | F::Other(_), _) => vec![("value", argument.clone())],
         };
         let field = |(part, data_type): (&str, DataType)| {
@@ -145,6 +169,9 @@ impl fmt::Display for AggregateCall {
             let direction = if *descending { " desc" } else { "" };
             let nulls = if *nulls_first { " nulls first" } else { "" };
             write!(f, "{lead} #{column}{direction}{nulls}")?;
+        }
+        if let AggregateFunction::Sketch(sketch) = &self.function {
+            sketch.parameters.iter().try_for_each(|parameter| write!(f, ", {parameter}"))?;
         }
         f.write_str(")")?;
         match self.filter {

@@ -141,6 +141,10 @@ pub(crate) fn describe(operation: &Operation) -> String {
             format!("{what} {}: {all}", expectations.relation)
         }
         Operation::Gate { column, bound } => format!("Gate #{column} < {bound}"),
+        Operation::Detect { partition, time, calls } => {
+            let calls: Vec<String> = calls.iter().map(ToString::to_string).collect();
+            format!("Detect partition={} by #{time}: {}", columns(partition), calls.join(", "))
+        }
         Operation::Alert { key, hold } => format!("Alert key={} after {}ms", columns(key), hold / 1000),
         Operation::AlertHistory { key, keep } => format!("AlertHistory key={} last {keep}", columns(key)),
         Operation::Expire { column, age } => format!("Expire #{column} older than {}ms", age / 1000),

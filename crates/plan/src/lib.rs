@@ -17,7 +17,7 @@ mod props;
 mod source;
 mod window;
 
-pub use aggregate::{AggregateCall, AggregateFunction, AggregatePhase, PARTIAL_ROWS, partial_schema};
+pub use aggregate::{AggregateCall, AggregateFunction, AggregatePhase, PARTIAL_ROWS, SketchCall, partial_schema};
 pub use alert::{
     ALERT_CLEARED, ALERT_COLUMNS, ALERT_FIRING, ALERT_HISTORY_COLUMNS, ALERT_PENDING, ALERT_RESOLVED, alert_schema,
 };
@@ -27,7 +27,7 @@ pub use expectation::{Expectation, Expectations, OnViolation, Refusal, Verdict};
 pub use explain::explain;
 pub use join::{JoinExpiry, JoinKind};
 pub use node::{Node, NodeId, Operation, Plan, PlanBuilder, SinkNode, SinkSpec};
-pub use over::{OrderKey, OverCall};
+pub use over::{DetectCall, OrderKey, OverCall};
 pub use props::{Distribution, Properties};
 pub use source::{RelationSpec, SourceSpec, WatermarkSpec, Write};
 pub use window::{HopSpec, WindowClose};

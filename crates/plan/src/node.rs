@@ -8,8 +8,8 @@ use thalweg_core::{Options, SourceId};
 
 use crate::explain::describe;
 use crate::{
-    AggregateCall, AggregatePhase, Bound, Expectations, Expr, HopSpec, JoinExpiry, JoinKind, OrderKey, OverCall,
-    Properties, SourceSpec, WindowClose,
+    AggregateCall, AggregatePhase, Bound, DetectCall, Expectations, Expr, HopSpec, JoinExpiry, JoinKind, OrderKey,
+    OverCall, Properties, SourceSpec, WindowClose,
 };
 
 /// A node's place in [`Plan::nodes`].
@@ -129,6 +129,16 @@ pub enum Operation {
         order: Vec<OrderKey>,
         /// The functions.
         calls: Vec<OverCall>,
+    },
+    /// Anomaly functions over each partition in the order of `time`; rows come in the epochs of their times. Output: the
+    /// input's columns, then one per call.
+    Detect {
+        /// Partition columns.
+        partition: Vec<usize>,
+        /// Timestamp column.
+        time: usize,
+        /// The functions.
+        calls: Vec<DetectCall>,
     },
     /// The rows that stand, once, when every source has ended.
     Collect {

@@ -32,6 +32,7 @@ pub(crate) fn label(plan: &Plan, id: NodeId) -> String {
         Operation::Expect { .. } => "expectations".to_owned(),
         Operation::Table { .. } => "rows of the table".to_owned(),
         Operation::Gate { column, .. } => format!("EMIT ON WINDOW CLOSE of {}", name(0, *column)),
+        Operation::Detect { partition, .. } => format!("anomalies{}", per(" of each", partition)),
         Operation::Alert { key, .. } => format!("alert{}", per(" of each", key)),
         Operation::AlertHistory { .. } => "history of the alert".to_owned(),
         Operation::Expire { column, .. } => format!("rows until {} is too old", name(0, *column)),

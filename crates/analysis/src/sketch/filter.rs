@@ -35,19 +35,22 @@ enum State {
 }
 
 impl Filter {
-    /// A filter sized for `items` different values at a false-positive `rate`: −n·ln p / ln² 2 bits.
+    /// A filter that claims at most the share `rate` of strangers once it holds `items` different values: with k
+    /// probes −k·n / ln(1 − p^(1/k)) bits, the smaller of the two whole k beside log₂ 1/p.
     ///
     /// # Errors
     /// It would be larger than [`MOST_FILTER_BYTES`].
     pub(crate) fn sized(items: u32, rate: f64) -> Result<Self, SketchError> {
-        let bits = (-f64::from(items) * rate.ln() / std::f64::consts::LN_2.powi(2)).ceil().max(64.0);
-        let words = (bits as u64).div_ceil(64);
+        let bits = |probes: f64| -probes * f64::from(items) / (1.0 - rate.powf(1.0 / probes)).ln();
+        let below = (-rate.log2()).floor().clamp(1.0, f64::from(MOST_PROBES));
+        let above = (below + 1.0).min(f64::from(MOST_PROBES));
+        let probes = if bits(below) <= bits(above) { below } else { above };
+        let words = (bits(probes).ceil().max(64.0) as u64).div_ceil(64);
         let bytes = usize::try_from(words.saturating_mul(8)).unwrap_or(usize::MAX);
         if bytes > MOST_FILTER_BYTES {
             return Err(SketchError::TooLarge { bytes, limit: MOST_FILTER_BYTES });
         }
-        let probes = (-rate.log2()).ceil().clamp(1.0, f64::from(MOST_PROBES)) as u16;
-        Ok(Self { words: words as u32, probes, state: State::Hashes(Vec::new()) })
+        Ok(Self { words: words as u32, probes: probes as u16, state: State::Hashes(Vec::new()) })
     }
 
     /// Adds the hash of a value.

@@ -142,7 +142,13 @@ impl<K: Key> Frequent<K> {
     fn insert(&mut self, key: K, rows: u64) {
         self.key_bytes += key.heap_bytes();
         match &mut self.counts {
-            Counts::Few(list) if list.len() < FEW => list.push((key, rows)),
+            Counts::Few(list) if list.len() < FEW => {
+                // Most groups see one value, and a vector's first allocation is for four.
+                if list.is_empty() {
+                    list.reserve_exact(1);
+                }
+                list.push((key, rows));
+            }
             Counts::Few(list) => {
                 let mut map: HashMap<_, _, _> = list.drain(..).collect();
                 map.insert(key, rows);

@@ -14,7 +14,7 @@ use super::quantiles::Quantiles;
 /// The sketches of all groups of one aggregate call. Groups are dense numbers; a group that was never touched is empty.
 ///
 /// Insert-only: a row cannot be taken back. Whoever aggregates changing input recomputes the group or refuses.
-pub trait GroupSketches: Send {
+pub trait GroupSketches: Send + Sync {
     /// Adds rows: row *i* belongs to `groups[i]` and has `values[i]`. NULLs are skipped. Grows to the largest group.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ pub trait GroupSketches: Send {
 }
 
 /// One kind of sketch, as its groups need it.
-pub(crate) trait Sketch: Clone + Send {
+pub(crate) trait Sketch: Clone + Send + Sync {
     /// # Errors
     /// It is another kind.
     fn of(any: AnySketch) -> Result<Self, SketchError>;
@@ -60,7 +60,7 @@ pub(crate) trait Sketch: Clone + Send {
 }
 
 /// How rows reach the sketches of an aggregate, and what it answers.
-pub(crate) trait Aggregate: Send {
+pub(crate) trait Aggregate: Send + Sync {
     type Sketch: Sketch;
     fn empty(&self) -> Self::Sketch;
     /// # Errors

@@ -140,7 +140,16 @@ pub(crate) fn shortest(value: i128, scale: i8) -> (i128, i8) {
     if value == 0 {
         return (0, 0);
     }
-    let (mut digits, mut scale) = (value, scale);
+    let mut scale = scale;
+    // Division of 64 bits is many times as fast, and most numerics fit.
+    if let Ok(mut digits) = i64::try_from(value) {
+        while digits % 10 == 0 && scale > i8::MIN {
+            digits /= 10;
+            scale -= 1;
+        }
+        return (i128::from(digits), scale);
+    }
+    let mut digits = value;
     while digits % 10 == 0 && scale > i8::MIN {
         digits /= 10;
         scale -= 1;
@@ -234,5 +243,13 @@ mod tests {
         assert_eq!(golden, GOLDEN, "sketches in users' tables depend on these values");
     }
 
-    const GOLDEN: [u64; 7] = [0; 7];
+    const GOLDEN: [u64; 7] = [
+        16_255_121_123_099_950_533,
+        14_496_582_249_845_397_403,
+        18_406_371_635_531_332_034,
+        6_067_502_492_713_774_171,
+        680_133_885_654_429_967,
+        5_322_020_089_063_457_238,
+        3_353_217_805_194_611_583,
+    ];
 }

@@ -37,6 +37,7 @@ pub(crate) struct Quantiles {
 /// What is there once the base was compacted.
 #[derive(Clone, Debug)]
 struct Upper {
+    /// Of the rows that were compacted; the base may have lesser ones.
     least: i64,
     most: i64,
     /// The base is compacted when it has so many values.
@@ -70,8 +71,8 @@ impl Quantiles {
     /// Number of rows.
     pub(crate) fn rows(&self) -> u64 {
         let levels = self.upper.iter().flat_map(|u| u.levels.iter().enumerate());
-        let above: u64 = levels.map(|(i, level)| (level.len() as u64) << (i + 1)).sum();
-        above + self.base.len() as u64
+        let above = levels.map(|(i, level)| weight(i).saturating_mul(level.len() as u64));
+        above.fold(self.base.len() as u64, u64::saturating_add)
     }
 
     /// Nothing was forgotten: ranks are exact.
@@ -125,12 +126,12 @@ impl Quantiles {
     fn ranked(&self) -> Vec<(i64, u64)> {
         let mut all: Vec<(i64, u64)> = self.base.iter().map(|key| (*key, 1)).collect();
         for (i, level) in self.upper.iter().flat_map(|u| u.levels.iter().enumerate()) {
-            all.extend(level.iter().map(|key| (*key, 2 << i)));
+            all.extend(level.iter().map(|key| (*key, weight(i))));
         }
         all.sort_unstable();
-        let mut rows = 0;
+        let mut rows = 0_u64;
         for (_, weight) in &mut all {
-            rows += *weight;
+            rows = rows.saturating_add(*weight);
             *weight = rows;
         }
         all
@@ -184,9 +185,9 @@ impl Quantiles {
                 keys.iter().for_each(|key| out.extend_from_slice(&key.to_le_bytes()));
             };
             level(&base, out);
-            if let Some(upper) = &self.upper {
-                out.extend_from_slice(&upper.least.to_le_bytes());
-                out.extend_from_slice(&upper.most.to_le_bytes());
+            if let (Some(upper), Some((least, most))) = (&self.upper, self.extremes()) {
+                out.extend_from_slice(&least.to_le_bytes());
+                out.extend_from_slice(&most.to_le_bytes());
                 out.extend_from_slice(&(upper.levels.len() as u32).to_le_bytes());
                 upper.levels.iter().for_each(|keys| level(keys, out));
             }
@@ -223,7 +224,7 @@ impl Quantiles {
         };
         let held = self.base.len() + upper.levels.iter().map(Vec::len).sum::<usize>();
         let most: usize = capacities(self.k, upper.levels.len() + 1).iter().sum();
-        if upper.least > upper.most || held > most {
+        if upper.least > upper.most || held == 0 || held > most {
             return damaged;
         }
         upper.room = self.base.len() + (most - held);
@@ -236,6 +237,11 @@ impl Upper {
     fn new(least: i64, most: i64) -> Self {
         Self { least, most, room: 0, reserved: 0, levels: Vec::new() }
     }
+}
+
+/// How many rows a value of level `i` above the base stands for. No honest sketch comes near the end of the range.
+fn weight(i: usize) -> u64 {
+    if i < 63 { 2 << i } else { u64::MAX }
 }
 
 fn read_level(body: &mut Reader<'_>) -> Result<Vec<i64>, SketchError> {

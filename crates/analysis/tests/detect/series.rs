@@ -1,6 +1,6 @@
 //! Series of the tests and the short way to score them. It must not know what is expected of them.
 
-use arrow::array::{Array, Float64Array, Float64Builder};
+use arrow::array::{Float64Array, Float64Builder};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use thalweg_analysis::detect::{Detector, Signature, build, signatures};

@@ -91,7 +91,7 @@ proptest! {
             let full = sketches.bytes();
             sketches.forget(&[0, 1, 2, 900]);
             let empty = sketches.bytes();
-            prop_assert!(empty < full && empty <= 4 * 120, "{} {}", empty, full);
+            prop_assert!(empty <= full && empty <= 4 * 120, "{} {}", empty, full);
             sketches.merge(&[2, 0, 1], &saved).expect("merge");
             sketches.forget(&[0, 1, 2]);
             prop_assert_eq!(sketches.bytes(), empty);
@@ -223,20 +223,16 @@ fn quantiles_are_exact_until_k_and_keep_the_extremes() {
 fn every_signature_is_honoured() {
     for signature in signatures().iter().filter(|s| s.role == Role::Aggregate) {
         let kind = if signature.name == "sketch_merge" { DataType::Binary } else { DataType::Int64 };
-        let middle: Vec<f64> = signature.parameters.iter().map(|p| p.default.unwrap_or(p.most)).collect();
-        let state = build(signature.name, &kind, &middle);
-        assert!(state.is_ok() || signature.name == "bloom_sketch", "{}", signature.name);
+        let usual: Vec<f64> = signature.parameters.iter().map(|p| p.default.unwrap_or(p.least)).collect();
+        let state = build(signature.name, &kind, &usual).expect("parameters within their ranges");
+        assert_eq!(*state.result(&[0]).expect("result").data_type(), signature.result, "{}", signature.name);
+        assert!(build(signature.name, &DataType::Null, &usual).is_err(), "{}", signature.name);
         for (i, parameter) in signature.parameters.iter().enumerate() {
             for wrong in [parameter.least - 1.0, parameter.most + 1.0, f64::NAN] {
-                let mut values = middle.clone();
+                let mut values = usual.clone();
                 values[i] = wrong;
                 assert!(build(signature.name, &kind, &values).is_err(), "{} {wrong}", signature.name);
             }
-        }
-        assert!(build(signature.name, &DataType::Null, &middle).is_err());
-        let answer = build(signature.name, &kind, &[0.5_f64, 20.0, 1.0][..0]).or(state);
-        if let Ok(state) = answer {
-            assert_eq!(*state.result(&[0]).expect("result").data_type(), signature.result, "{}", signature.name);
         }
     }
 }

@@ -14,6 +14,7 @@ mod order;
 mod ordered;
 mod recompute;
 mod row_bag;
+mod sketch;
 mod value_state;
 mod values;
 mod variance;
@@ -50,6 +51,9 @@ fn accumulator(call: &AggregateCall, argument: Option<&DataType>, feeding: Feedi
     };
     if let F::Count = call.function {
         return Ok(Box::<count::Count>::default());
+    }
+    if let F::Sketch(of) = &call.function {
+        return Ok(Box::new(sketch::Sketches::new(of, call.output.data_type())?));
     }
     let t = argument.ok_or_else(|| Error::Internal(format!("{name} without an argument")))?;
     Ok(match &call.function {
@@ -88,7 +92,7 @@ fn accumulator(call: &AggregateCall, argument: Option<&DataType>, feeding: Feedi
         F::VarSamp => Box::new(variance::Variance::new(true, false)),
         F::StddevPop => Box::new(variance::Variance::new(false, true)),
         F::StddevSamp => Box::new(variance::Variance::new(true, true)),
-        F::Other(_) => return Err(Error::Internal(format!("{name} has no accumulator of its own"))),
+        F::Sketch(_) | F::Other(_) => return Err(Error::Internal(format!("{name} has no accumulator of its own"))),
     })
 }
 

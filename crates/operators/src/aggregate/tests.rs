@@ -6,7 +6,9 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::functions_aggregate::bit_and_or_xor::bit_xor_udaf;
 use datafusion::functions_aggregate::string_agg::string_agg_udaf;
 use thalweg_core::{DeltaBatch, EpochHeader, Result, Watermark};
-use thalweg_plan::{AggregateCall, AggregateFunction as F, AggregatePhase, Properties, WindowClose, partial_schema};
+use thalweg_plan::{
+    AggregateCall, AggregateFunction as F, AggregatePhase, Properties, SketchCall, WindowClose, partial_schema,
+};
 
 use super::Aggregate;
 use super::oracle::{Rounded, call, groups, rounded_cell, value};
@@ -55,8 +57,19 @@ fn named(function: F) -> AggregateCall {
     }
 }
 
+fn sketches() -> [AggregateCall; 3] {
+    let of = |function, argument, parameters: &[f64]| {
+        F::Sketch(SketchCall { function, argument, parameters: parameters.to_vec() })
+    };
+    [
+        call(of("approx_count_distinct", DataType::Int64, &[]), &[INT], DataType::Int64),
+        call(of("approx_count_distinct", DataType::Utf8View, &[10.0]), &[TEXT], DataType::Int64),
+        call(of("approx_percentile", DataType::Int64, &[0.5, 4000.0]), &[INT], DataType::Float64),
+    ]
+}
+
 /// A few calls out of all that there are.
-fn some_calls(rng: &mut Rng, two_phase: bool) -> Vec<AggregateCall> {
+fn some_calls(rng: &mut Rng, two_phase: bool, retracts: bool) -> Vec<AggregateCall> {
     let mut all: Vec<AggregateCall> =
         [F::Count, F::Sum, F::Avg, F::Min, F::Max, F::BoolAnd, F::BoolOr].map(named).into();
     all.extend([F::VarPop, F::VarSamp, F::StddevPop, F::StddevSamp].map(named));
@@ -66,6 +79,9 @@ fn some_calls(rng: &mut Rng, two_phase: bool) -> Vec<AggregateCall> {
     let mut aggregation = call(F::Other(string_agg_udaf()), &[TEXT, COMMA], DataType::Utf8View);
     aggregation.order_by = vec![(INT, true, rng.one_in(2))];
     all.push(aggregation);
+    if !retracts {
+        all.extend(sketches());
+    }
     all.push(call(F::Other(bit_xor_udaf()), &[INT], DataType::Int64));
     let mut calls = Vec::new();
     for i in 0..1 + rng.below(6) {
@@ -167,7 +183,7 @@ enum Ending {
 fn check(seed: u64, retracts: bool, two_phase: bool, ending: Ending) {
     let input = columns();
     let mut rng = Rng(seed);
-    let mut calls = some_calls(&mut rng, two_phase);
+    let mut calls = some_calls(&mut rng, two_phase, retracts);
     if two_phase && retracts {
         calls.retain(|c| matches!(c.function, F::Count | F::Sum | F::Avg));
         calls.push(call(F::Count, &[], DataType::Int64));
@@ -251,7 +267,7 @@ fn without_group_columns_there_is_always_one_row() {
         let mut rng = Rng(seed);
         let two_phase = seed % 3 == 0;
         let retracts = seed % 2 == 0;
-        let mut calls = some_calls(&mut rng, two_phase);
+        let mut calls = some_calls(&mut rng, two_phase, retracts);
         if two_phase && retracts {
             calls = vec![named(F::Sum), named(F::Avg)];
         }

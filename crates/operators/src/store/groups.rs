@@ -49,6 +49,11 @@ impl Groups {
         Ok(groups)
     }
 
+    /// The key columns of groups.
+    pub(crate) fn keys(&self, groups: &[u32]) -> Result<Vec<ArrayRef>> {
+        self.store.gather_all(groups)
+    }
+
     /// Forgets groups. Their numbers are used again when all of their segment were forgotten.
     pub(crate) fn remove(&mut self, groups: &[u32]) -> Result<()> {
         if groups.is_empty() {

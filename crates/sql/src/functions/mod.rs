@@ -2,7 +2,9 @@
 
 mod casts;
 mod checked;
+mod constant;
 mod datetime;
+mod detect;
 mod from_text;
 mod inner;
 mod intervals;
@@ -12,6 +14,7 @@ mod ranks;
 mod rewrite;
 mod scaled;
 mod simple;
+mod sketch;
 mod to_char;
 
 use std::sync::Arc;
@@ -25,8 +28,10 @@ use crate::types::UTC;
 
 pub(crate) use casts::assign;
 pub(crate) use datetime::at_time_zone_call;
+pub(crate) use detect::{is_anomaly, parted};
 pub(crate) use intervals::{SPAN, interval_in_words};
 pub(crate) use rewrite::{Operators, meant};
+pub(crate) use sketch::sketch_call;
 pub(crate) use to_char::{TO_CHAR, Template};
 
 /// `now()` as a marker: lowering puts the epoch's clock in its place, so that it is one value an epoch.
@@ -78,6 +83,8 @@ pub(crate) fn register(state: &mut SessionState) {
     // Registering cannot fail: it returns what was there before.
     json::register(state);
     ranks::register(state);
+    detect::register(state);
+    sketch::register(state);
     let _ = state.register_udf(now());
     let _ = state.register_udf(Arc::new(to_char::to_char()));
     let _ = state.register_function_rewrite(Arc::new(rewrite::Meaning));

@@ -18,7 +18,7 @@ use thalweg_plan::{
 use super::window::Pending;
 use super::{Lowerer, Rel, expr, schema_of, unsupported};
 use crate::bin::Bin;
-use crate::functions::{TO_CHAR, Template};
+use crate::functions::{TO_CHAR, Template, sketch_call};
 
 /// Microseconds after a key's value at which no row can have it any more: bounds promise values at or above.
 const PAST: i64 = 1;
@@ -72,7 +72,8 @@ impl Lowerer<'_> {
     fn prepare(&mut self, input: Rel, aggregate: &Aggregate) -> Result<(Prepared, Vec<(usize, Expr)>)> {
         let schema = aggregate.input.schema();
         let outputs = aggregate.schema.fields();
-        let mut columns = Columns { schema, items: Vec::new() };
+        let append_only = self.properties(input.node).append_only;
+        let mut columns = Columns { schema, append_only, items: Vec::new() };
         let mut days = Vec::new();
         for (e, field) in aggregate.group_expr.iter().zip(outputs) {
             let compiled = expr::compile(e, schema)?;
@@ -361,6 +362,8 @@ fn independent(lineage: &[(String, i64)]) -> Vec<Key> {
 /// Collects the columns that an aggregation reads.
 struct Columns<'a> {
     schema: &'a DFSchema,
+    /// No row of the input is ever taken back.
+    append_only: bool,
     items: Vec<(Expr, FieldRef)>,
 }
 
@@ -381,11 +384,13 @@ impl Columns<'_> {
             return Err(unsupported(format!("aggregate {e}")));
         };
         let AggregateFunctionParams { args, distinct, filter, order_by, .. } = &call.params;
-        let function = function(&call.func, args, self.schema)?;
+        let function = function(&call.func, args, self.schema, self.append_only)?;
         let counts_rows = function == AggregateFunction::Count && args.iter().all(is_constant);
         let exact_average = function == AggregateFunction::Avg;
         let args = if counts_rows {
             Vec::new()
+        } else if let AggregateFunction::Sketch(_) = &function {
+            vec![self.add(&args[0])?]
         } else {
             args.iter()
                 .map(|a| self.add(if exact_average { uncast(a, self.schema) } else { a }))
@@ -427,12 +432,19 @@ fn function(
     udf: &Arc<datafusion::logical_expr::AggregateUDF>,
     args: &[Logical],
     schema: &DFSchema,
+    append_only: bool,
 ) -> Result<AggregateFunction> {
     use datafusion::logical_expr::ExprSchemable;
     let argument = args.first().map(|a| a.get_type(schema)).transpose()?;
     let numeric = argument.as_ref().is_none_or(|t| {
         t.is_signed_integer() || matches!(t, DataType::Float32 | DataType::Float64 | DataType::Decimal128(_, _))
     });
+    // A sketch cannot forget a row: where rows are taken back it is made anew from those that are left.
+    if let Some(argument) = argument.as_ref().filter(|_| append_only)
+        && let Some(sketch) = sketch_call(udf.name(), argument, args)?
+    {
+        return Ok(AggregateFunction::Sketch(sketch));
+    }
     Ok(match udf.name() {
         "count" if args.len() <= 1 => AggregateFunction::Count,
         "sum" if numeric => AggregateFunction::Sum,

@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use datafusion::error::Result;
 use datafusion::execution::context::ExecutionProps;
+use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr as Logical, Filter, Operator, Window};
 use datafusion::physical_expr::expressions::BinaryExpr;
 use datafusion::physical_expr::{conjunction, split_conjunction};
 use datafusion::physical_planner::create_window_expr;
-use thalweg_plan::{Expr, Now, Operation, OverCall, Properties};
+use thalweg_plan::{DetectCall, Expr, Now, Operation, OverCall, Properties};
 
 use super::calc::{as_column, shifted};
 use super::{Lowerer, Rel, expr, schema_of, unsupported};
+use crate::functions::{is_anomaly, parted};
+use crate::window_table::position;
 
 impl Lowerer<'_> {
     pub(crate) fn over(&mut self, window: &Window) -> Result<Rel> {
@@ -29,6 +32,9 @@ impl Lowerer<'_> {
             }
         }
         let width = schema.fields().len();
+        if let Some(time) = self.in_order_of_time(&rel, window, first)? {
+            return self.detect(rel, window, first, time);
+        }
         let (rel, partition) = self.with_columns(rel, &first.params.partition_by, schema)?;
         let (rel, order) = self.with_sort_columns(rel, &first.params.order_by, schema)?;
         let calls = window
@@ -63,6 +69,50 @@ impl Lowerer<'_> {
         self.without_computed(out, width, calls_made)
     }
 
+    /// The column of time by which anomaly functions can look at each row once: the rows are never taken back, and a
+    /// watermark tells when all of a time are there.
+    fn in_order_of_time(&self, rel: &Rel, window: &Window, first: &WindowFunction) -> Result<Option<usize>> {
+        let named = window.window_expr.iter().map(|e| frame(e).map(|f| f.fun.name().to_owned()));
+        let named = named.collect::<Result<Vec<_>>>()?;
+        let input = self.properties(rel.node);
+        let [order] = &first.params.order_by[..] else { return Ok(None) };
+        if !input.append_only || !order.asc || !named.iter().all(|name| is_anomaly(name)) {
+            return Ok(None);
+        }
+        let time = position(window.input.schema(), &order.expr).ok();
+        Ok(time.filter(|time| input.bounds[*time].is_some()))
+    }
+
+    /// Anomaly functions over rows that come in the order of their times.
+    fn detect(&mut self, rel: Rel, window: &Window, first: &WindowFunction, time: usize) -> Result<Rel> {
+        let schema = window.input.schema();
+        let width = schema.fields().len();
+        let (mut rel, partition) = self.with_columns(rel, &first.params.partition_by, schema)?;
+        let mut calls = Vec::new();
+        for call in &window.window_expr {
+            let call = frame(call)?;
+            let (columns, parameters) = parted(call.fun.name(), &call.params.args)?;
+            let (with, inputs) = self.with_columns(rel, &columns, schema)?;
+            rel = with;
+            calls.push(DetectCall { name: call.fun.name().to_owned(), inputs, parameters });
+        }
+        let node = self.exchange(rel.node, partition.clone());
+        let input = self.properties(node).clone();
+        let Some(bound) = input.bounds[time].clone() else { return Err(unsupported("rows without a watermark")) };
+        // A row is scored when no earlier one can come.
+        let node = self.builder.add(Operation::Gate { column: time, bound }, vec![node], input.clone());
+        let results = &window.schema.fields()[width..];
+        let fields: Vec<_> = input.schema.fields().iter().chain(results).cloned().collect();
+        let mut bounds = input.bounds.clone();
+        bounds.resize(fields.len(), None);
+        let properties = Properties { schema: schema_of(&fields), bounds, ..input };
+        let made = calls.len();
+        let node = self.builder.add(Operation::Detect { partition, time, calls }, vec![node], properties);
+        let mut out = self.fresh(node);
+        out.lineage[..rel.lineage.len()].clone_from_slice(&rel.lineage);
+        self.without_computed(out, width, made)
+    }
+
     /// `WHERE ts > now() - INTERVAL …`: rows leave as time passes.
     pub(crate) fn temporal_filter(&mut self, filter: &Filter) -> Result<Option<Rel>> {
         let schema = filter.input.schema();
@@ -95,7 +145,7 @@ impl Lowerer<'_> {
     }
 }
 
-fn frame(e: &Logical) -> Result<&datafusion::logical_expr::expr::WindowFunction> {
+fn frame(e: &Logical) -> Result<&WindowFunction> {
     match e {
         Logical::Alias(alias) => frame(&alias.expr),
         Logical::WindowFunction(call) => Ok(call),
