@@ -36,6 +36,7 @@ step nexmark .cache/venv/bin/python tests/oracle/nexmark_check.py
 step flights .cache/venv/bin/python tests/oracle/flights_check.py
 step clients bash tests/clients/run.sh
 step server bash tests/server/run.sh
+step examples bash tests/examples/run.sh
 
 # `test result: ok. 5 passed; 0 failed; …` from cargo and `5 passed, 0 failed` from the checks.
 sum() {
