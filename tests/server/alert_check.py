@@ -196,6 +196,21 @@ def quietened(folder: str) -> list[str]:
     return problems
 
 
+def told_while_nothing_comes(folder: str) -> list[str]:
+    """Time alone lets it fire: nobody writes anything after the one row."""
+    receiver, problems = Receiver(), []
+    with Server("--data", folder) as server, server.connect() as session:
+        [session.execute(s) for s in STATEMENTS]
+        session.execute(
+            "CREATE ALERT hot ON hot_now FOR '3 seconds' SEVERITY critical "
+            f"NOTIFY webhook WITH (url = '{receiver.url}')"
+        )
+        session.execute("INSERT INTO readings VALUES (1, 95)")
+        if not eventually(lambda: [e[1] for e in told(receiver)] == ["pending", "firing"], 20):
+            problems.append(f"told: {told(receiver)}")
+    return problems
+
+
 def refusals(folder: str) -> list[str]:
     problems = []
     with Server("--data", folder) as server, server.connect() as session:
@@ -261,7 +276,7 @@ def dashboards(folder: str) -> list[str]:
 
 def main() -> int:
     tally = Tally()
-    for check in (refusals, quietened, dashboards, through_kills):
+    for check in (refusals, quietened, told_while_nothing_comes, dashboards, through_kills):
         with tempfile.TemporaryDirectory(prefix="thalweg-alerts-") as folder:
             tally.run(check.__name__, check, folder)
     return tally.close()

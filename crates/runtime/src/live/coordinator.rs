@@ -241,8 +241,8 @@ impl Coordinator {
         }
     }
 
-    /// A job has caught up: the next checkpoint is the first that holds it.
-    pub fn caught_up(&self) {
+    /// There is more for the next checkpoint than what was read: a job has caught up, or time alone has changed an answer.
+    pub fn changed(&self) {
         self.lock().saving.changed = true;
     }
 

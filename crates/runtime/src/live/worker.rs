@@ -43,6 +43,8 @@ pub(super) struct Worker<'a> {
     taps: BTreeMap<RelationId, Rc<RefCell<Tap>>>,
     /// The job to read from next.
     turn: usize,
+    /// Rows of all answers so far, as this worker last saw them.
+    answered: u64,
 }
 
 impl<'a> Worker<'a> {
@@ -56,6 +58,7 @@ impl<'a> Worker<'a> {
             jobs: BTreeMap::new(),
             taps: BTreeMap::new(),
             turn: 0,
+            answered: 0,
         }
     }
 
@@ -247,6 +250,9 @@ impl<'a> Worker<'a> {
 
     /// Worker 0 sees how far everyone is: what is readable, and which jobs have caught up.
     fn complete(&mut self) {
+        if self.index == 0 {
+            self.note_answers();
+        }
         let mut least = self.open.0;
         let mut behind = Vec::new();
         for running in self.jobs.values().filter(|r| !r.dead) {
@@ -265,7 +271,7 @@ impl<'a> Worker<'a> {
             if completed > job.start() && completed >= least {
                 thalweg_core::failpoint!("job.caught_up");
                 job.set_live();
-                self.shared.coordinator.caught_up();
+                self.shared.coordinator.changed();
                 least = least.min(completed);
                 self.shared.notify();
             }
@@ -275,6 +281,18 @@ impl<'a> Worker<'a> {
             self.shared.make_readable(Epoch(readable));
         }
         self.finish_checkpoint();
+    }
+
+    /// Answers may change while nothing is read: a window closes, an alert fires. They are for the next checkpoint too, and
+    /// leave with it.
+    fn note_answers(&mut self) {
+        let live = self.jobs.values().filter(|r| !r.dead);
+        let rows = live.flat_map(|r| &r.job.stats.sinks).map(|sink| sink.rows.load(Ordering::Relaxed));
+        let answered = rows.fold(0, u64::wrapping_add);
+        if answered != self.answered {
+            self.answered = answered;
+            self.shared.coordinator.changed();
+        }
     }
 
     /// Hands a checkpoint on when every operator of its jobs has saved.
