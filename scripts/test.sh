@@ -27,6 +27,8 @@ step() {
 
 command -v rustfmt >/dev/null || rustup component add rustfmt
 step format cargo fmt --all -- --check
+# The binary hands out what is built here.
+step pages make --no-print-directory console
 # With the tests' own features, so that the binary and the tests share every compiled dependency.
 step build cargo build --workspace --all-targets --locked
 step rust cargo test --workspace --locked --no-fail-fast
@@ -37,6 +39,7 @@ step flights .cache/venv/bin/python tests/oracle/flights_check.py
 step clients bash tests/clients/run.sh
 step server bash tests/server/run.sh
 step examples bash tests/examples/run.sh
+step console bash tests/console/run.sh
 
 # `test result: ok. 5 passed; 0 failed; …` from cargo and `5 passed, 0 failed` from the checks.
 sum() {

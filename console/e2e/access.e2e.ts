@@ -44,7 +44,6 @@ const PLACES = [
   { at: "#/alerts/public/flood", ready: "flood" },
   { at: "#/alerts/public/flood/edit", ready: "Edit flood" },
   { at: "#/models", ready: "Models" },
-  { at: "#/models/public/flood_risk", ready: "flood_risk" },
 ];
 
 test.each(["light", "dark"] as const)("nothing is wrong, %s", async (colorScheme) => {

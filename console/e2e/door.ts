@@ -1,5 +1,5 @@
-// The door that the binary will be: serves dist under the policy it will set, and passes everything else on, WebSockets
-// too. It must not know the console.
+// A door before the server: serves a folder under the policy that the server sets for its console, and passes everything else
+// on, WebSockets too. It must not know what it serves.
 
 import { createReadStream, existsSync } from "node:fs";
 import { createServer, type IncomingMessage, request, type Server } from "node:http";
@@ -18,21 +18,8 @@ const TYPES: Record<string, string> = {
   ".woff2": "font/woff2",
 };
 
-/** Answers a body of POST /v1/sql in the server's place; undefined: the server is to answer. */
-export type Fake = (body: string) => { status: number; body: string } | undefined;
-
-async function textOf(incoming: IncomingMessage): Promise<string> {
-  const pieces: Buffer[] = [];
-  for await (const piece of incoming) pieces.push(piece as Buffer);
-  return Buffer.concat(pieces).toString();
-}
-
 /** Opens the door on a free port. */
-export async function openDoor(
-  dist: string,
-  backendPort: number,
-  fake?: Fake,
-): Promise<{ server: Server; port: number }> {
+export async function openDoor(dist: string, backendPort: number): Promise<{ server: Server; port: number }> {
   const server = createServer(async (incoming, response) => {
     const path = new URL(incoming.url ?? "/", "http://localhost").pathname;
     const file = join(dist, normalize(path === "/" ? "/index.html" : path));
@@ -48,13 +35,6 @@ export async function openDoor(
       return;
     }
     const { method, url, headers } = incoming;
-    const body = fake && method === "POST" && path === "/v1/sql" ? await textOf(incoming) : undefined;
-    const faked = body === undefined ? undefined : fake?.(body);
-    if (faked) {
-      response.writeHead(faked.status, { "content-type": "application/json" });
-      response.end(faked.body);
-      return;
-    }
     const passed = request({ host: "127.0.0.1", port: backendPort, method, path: url, headers }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.pipe(response);
@@ -64,8 +44,7 @@ export async function openDoor(
       response.end();
     });
     response.on("close", () => passed.destroy());
-    if (body === undefined) incoming.pipe(passed);
-    else passed.end(body);
+    incoming.pipe(passed);
   });
   server.on("upgrade", (incoming: IncomingMessage, socket, head) => {
     const backend = connect(backendPort, "127.0.0.1", () => {

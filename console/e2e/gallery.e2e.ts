@@ -113,9 +113,6 @@ test.each(LOOKS)("pictures, $name", async ({ name: look, options }) => {
   await page.goto(`${world.url}#/alerts/public/flood/edit`);
   await page.locator(".cm-content").waitFor();
   await shoot(page, look, "alert-form");
-  await page.goto(`${world.url}#/models/public/flood_risk`);
-  await page.getByRole("button", { name: "Predict" }).waitFor();
-  await shoot(page, look, "model");
   await page.keyboard.press("?");
   await page.waitForTimeout(200);
   await shoot(page, look, "help");

@@ -1,5 +1,5 @@
-// A server with a data directory of its own, the door before it, and a browser: made for a test and cleared away after
-// it. It must not know what is tested.
+// A server with a data directory of its own and a browser: made for a test and cleared away after it. Pages come from the
+// server itself, or, for a page made for a test, from a door before it. It must not know what is tested.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
@@ -8,7 +8,6 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { openDoor } from "./door";
-import { FakeCatalog } from "./fake/catalog";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const OUT = join(ROOT, "e2e", "out");
@@ -36,9 +35,6 @@ async function freePort(): Promise<number> {
 export class World {
   /** Refusals by the policy, and errors that pages did not catch. */
   readonly complaints: string[] = [];
-  /** Answers for what the server does not keep yet. */
-  readonly fake: FakeCatalog;
-
   private constructor(
     private server: ChildProcess,
     readonly port: number,
@@ -47,26 +43,22 @@ export class World {
     private readonly data: string,
     private readonly browser: Browser,
     private readonly closeDoor: () => void,
-    fake: FakeCatalog,
-  ) {
-    this.fake = fake;
-  }
+  ) {}
 
-  /** With what is built in `dist`, the console unless said otherwise. */
-  static async open(dist = join(ROOT, "dist")): Promise<World> {
+  /** With the console that the server has, or with what is built in `dist`. */
+  static async open(dist?: string): Promise<World> {
     mkdirSync(OUT, { recursive: true });
     const data = mkdtempSync(join(tmpdir(), "thalweg-console-"));
     const [httpPort, pgPort] = [await freePort(), await freePort()];
     const server = start(data, httpPort, pgPort);
-    const fake = new FakeCatalog();
-    const door = await openDoor(dist, httpPort, (body) => fake.answer(body));
+    const door = dist === undefined ? undefined : await openDoor(dist, httpPort);
     const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
     const browser = await chromium.launch({ executablePath, args: ARGUMENTS, headless: true });
     const closeDoor = () => {
-      door.server.closeAllConnections();
-      door.server.close();
+      door?.server.closeAllConnections();
+      door?.server.close();
     };
-    const world = new World(server, door.port, httpPort, pgPort, data, browser, closeDoor, fake);
+    const world = new World(server, door?.port ?? httpPort, httpPort, pgPort, data, browser, closeDoor);
     await world.ready();
     return world;
   }
@@ -108,8 +100,11 @@ export class World {
   async sql(sql: string, basic?: string): Promise<unknown> {
     const headers: Record<string, string> = { "content-type": "application/json" };
     if (basic) headers.authorization = `Basic ${Buffer.from(basic).toString("base64")}`;
-    // By the door, which knows what the server does not.
-    const response = await fetch(`${this.url}v1/sql`, { method: "POST", headers, body: JSON.stringify({ sql }) });
+    const response = await fetch(`http://localhost:${this.httpPort}/v1/sql`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify({ sql }),
+    });
     const body = await response.text();
     if (!response.ok) throw new Error(`${sql}: ${body}`);
     return JSON.parse(body);
