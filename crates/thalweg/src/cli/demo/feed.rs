@@ -1,7 +1,7 @@
 //! `Feed`: hands in what the generators make, ten times a second, as time goes by. It must not know what the rows mean.
 //!
-//! Each stream goes on after the last row that is there, five minutes back at most: at the first start that is a past for
-//! charts and detectors, after a pause or a restart over a data directory what was missed, and never a row twice.
+//! Each stream goes on after the last row that is there, five minutes back at most: at the first start that is a past
+//! for charts and detectors, after a pause or a restart over a data directory what was missed, and never a row twice.
 
 use std::time::Duration;
 

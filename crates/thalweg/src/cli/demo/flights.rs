@@ -1,5 +1,5 @@
-//! The day of flights, replayed without end: when in the present each of them leaves. Pure: the same origin and speed give
-//! the same flights. It must not know clocks and tables.
+//! The day of flights, replayed without end: when in the present each of them leaves. Pure: the same origin and speed
+//! give the same flights. It must not know clocks and tables.
 
 /// The file's day begins then: 05:00 in New York, as minutes since 1970.
 const BEGIN: i64 = 22_821_660;

@@ -1,5 +1,5 @@
-//! Trades of six shares that do not exist: prices wander, and now and then one breaks away. Pure: the same seed and moment
-//! give the same trades. It must not know clocks and tables.
+//! Trades of six shares that do not exist: prices wander, and now and then one breaks away. Pure: the same seed and
+//! moment give the same trades. It must not know clocks and tables.
 
 use super::chance::Chance;
 
@@ -16,7 +16,7 @@ const BREAK: i64 = 6_000;
 /// The first begins so long after the origin.
 const FIRST_BREAK: i64 = 2_000;
 /// How far a price breaks away.
-const DEPTH: f64 = 0.05;
+const DEPTH: f64 = 0.06;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Trade {
@@ -47,16 +47,16 @@ impl Market {
         ticks.flat_map(|tick| (0..SHARES.len()).filter_map(move |share| self.trade(share, tick * TICK))).collect()
     }
 
-    /// The trade of a share at that moment: there is one every other time.
+    /// The trade of a share at that moment, if there is one: more often than not.
     fn trade(&self, share: usize, ts: i64) -> Option<Trade> {
         let (symbol, base) = SHARES[share];
         let stream = share as u64 * 16;
-        if self.chance.unit(stream, ts) < 0.5 {
+        if self.chance.unit(stream, ts) >= 0.7 {
             return None;
         }
         let wave = |i, period| self.chance.wave(stream + i, ts, period);
         let wander =
-            0.03 * wave(1, 3_600_000) + 0.008 * wave(2, 400_000) + 0.003 * wave(3, 45_000) + 0.001 * wave(4, 5_000);
+            0.04 * wave(1, 3_600_000) + 0.012 * wave(2, 400_000) + 0.008 * wave(3, 45_000) + 0.003 * wave(4, 6_000);
         let away = self.away(share, ts);
         let middle = base * (wander + 0.0001 * self.chance.bell(stream + 5, ts)).exp() * (1.0 + away);
         // Who must trade while a price breaks away pays for it.
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn trades_are_in_order_and_within_bounds() {
         let trades = Market::new(3, ORIGIN).between(ORIGIN - 300_000, ORIGIN + 300_000);
-        assert!((15_000..21_000).contains(&trades.len()), "{}", trades.len());
+        assert!((23_500..27_000).contains(&trades.len()), "{}", trades.len());
         assert!(trades.is_sorted_by_key(|t| t.ts));
         for t in trades {
             assert!((70.0..130.0).contains(&t.price) && t.bid < t.ask, "{t:?}");
@@ -120,8 +120,8 @@ mod tests {
     fn soon_a_price_breaks_away_and_comes_back() {
         let market = Market::new(1, ORIGIN);
         let far = |ts| (0..SHARES.len()).map(|share| market.away(share, ts).abs()).fold(0.0, f64::max);
-        assert!(far(ORIGIN + 3_000) > 0.04);
+        assert!(far(ORIGIN + 3_000) > 0.05);
         assert_eq!(far(ORIGIN + FIRST_BREAK + BREAK), 0.0);
-        assert!(far(ORIGIN + 3_000 + BREAKS) > 0.04);
+        assert!(far(ORIGIN + 3_000 + BREAKS) > 0.05);
     }
 }

@@ -1,8 +1,8 @@
 //! `thalweg demo`: a server that shows itself, and what is fed into it. It must not know how a server is run: see
 //! [`serve`](super::serve).
 //!
-//! `chance`, `flights`, `market` and `sensors` are pure: rows of a seed and a moment. `batches` makes columns of them, `feed`
-//! hands them in. What is computed of them is all in `demo.sql`.
+//! `chance`, `flights`, `market` and `sensors` are pure: rows of a seed and a moment. `batches` makes columns of them,
+//! `feed` hands them in. What is computed of them is all in `demo.sql`.
 
 mod batches;
 mod chance;
@@ -57,7 +57,8 @@ pub(crate) struct DemoArgs {
 /// Runs the server and the feed until it is told to stop.
 pub(crate) fn demo(args: &DemoArgs) -> Result<ExitCode> {
     let (seed, speed) = (args.seed, args.speed);
-    beside(&args.server, move |open| Box::pin(run(open, seed, speed)))
+    // What is created would be in the way of what there is to see.
+    beside(&args.server, Some("warn"), move |open| Box::pin(run(open, seed, speed)))
 }
 
 async fn run(Open { server, http }: Open, seed: u64, speed: u32) -> Result<()> {
@@ -86,9 +87,9 @@ fn welcome(http: &str) -> String {
     format!(
         "
 Live dashboards:
-  {http}/#/dashboards/flights   a real day of flights, replayed
-  {http}/#/dashboards/market    prices, bars, limits
-  {http}/#/dashboards/sensors   temperatures, and what is odd among them
+  {http}/#/dashboards/public/flights   a real day of flights, replayed
+  {http}/#/dashboards/public/market    prices, bars, limits
+  {http}/#/dashboards/public/sensors   temperatures, and what is odd among them
 Alerts: {http}/#/alerts   a machine runs too hot every half minute
 Ctrl-C ends it.
 "
