@@ -82,9 +82,20 @@ def live(session: psycopg.Connection) -> list[str]:
     return [f"nothing new in {name}" for name in still] + [f"{name} is late" for (name,) in late.fetchall()]
 
 
+def bounded(session: psycopg.Connection) -> list[str]:
+    """Rows leave when they are old: what looks back so many minutes does not look back more."""
+    problems = []
+    views = {"temperatures_1s": 3, "prices_1s": 3, "scores_1s": 3, "anomalies": 3, "bars_10s": 5, "flights_5m": 5}
+    for view, minutes in views.items():
+        age = count(session, f"SELECT extract(epoch FROM now() - min(ts)) FROM {view}")
+        if not age or age > minutes * 60 + 15:
+            problems.append(f"{view} is to hold {minutes} minutes; its first row is {age} seconds old")
+    return problems
+
+
 def goes_on(folder: str) -> list[str]:
     problems, until = [], None
-    for start in range(3):
+    for start in range(4):
         with demo("--data", folder) as server, server.connect() as session:
             if not eventually(lambda: not panels(session), DEADLINE):
                 problems += [f"start {start}: {problem}" for problem in panels(session)]
@@ -100,7 +111,9 @@ def goes_on(folder: str) -> list[str]:
             if until and any(rows[stream] <= n for stream, n in until.items()):
                 problems.append(f"start {start}: it began anew: {until} {rows}")
             until = rows
-            if start < 2:
+            # By now what has not left since the first start is late.
+            problems += [f"start {start}: {problem}" for problem in bounded(session)]
+            if start < 3:
                 if (code := server.stop()) != 0:
                     problems.append(f"start {start}: exit code {code}: {server.log()[-500:]}")
             problems += server.panics()

@@ -73,19 +73,19 @@ INSERT INTO limits VALUES ('ALDER', 3), ('BIRCH', 3), ('CEDAR', 3), ('HAZEL', 3)
 ON CONFLICT (symbol) DO NOTHING;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS prices_1s AS
-SELECT window_start AS ts, symbol, avg(price) AS price, 10000 * avg((ask - bid) / price) AS spread_bp
-FROM TUMBLE(trades, ts, INTERVAL '1 second')
+SELECT date_trunc('second', ts) AS ts, symbol, avg(price) AS price, 10000 * avg((ask - bid) / price) AS spread_bp
+FROM trades
 WHERE ts > now() - INTERVAL '3 minutes'
-GROUP BY window_start, window_end, symbol;
+GROUP BY date_trunc('second', ts), symbol;
 
 -- Bars: open, high, low, close, volume and the price that was paid on average (VWAP).
 CREATE MATERIALIZED VIEW IF NOT EXISTS bars_10s AS
-SELECT window_start AS ts, symbol,
+SELECT date_bin(INTERVAL '10 seconds', ts, TIMESTAMPTZ '2000-01-01 00:00:00Z') AS ts, symbol,
        first_value(price ORDER BY ts) AS open, max(price) AS high, min(price) AS low,
        last_value(price ORDER BY ts) AS close, sum(quantity) AS volume, sum(price * quantity) / sum(quantity) AS vwap
-FROM TUMBLE(trades, ts, INTERVAL '10 seconds')
+FROM trades
 WHERE ts > now() - INTERVAL '5 minutes'
-GROUP BY window_start, window_end, symbol;
+GROUP BY date_bin(INTERVAL '10 seconds', ts, TIMESTAMPTZ '2000-01-01 00:00:00Z'), symbol;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS vwap_5m AS
 SELECT symbol, sum(price * quantity) / sum(quantity) AS vwap, sum(quantity) AS volume, count(*) AS trades
@@ -116,10 +116,10 @@ CREATE SOURCE IF NOT EXISTS readings (
 );
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS temperatures_1s AS
-SELECT window_start AS ts, hall, avg(temp) AS avg_temp, max(temp) AS max_temp
-FROM TUMBLE(readings, ts, INTERVAL '1 second')
+SELECT date_trunc('second', ts) AS ts, hall, avg(temp) AS avg_temp, max(temp) AS max_temp
+FROM readings
 WHERE ts > now() - INTERVAL '3 minutes'
-GROUP BY window_start, window_end, hall;
+GROUP BY date_trunc('second', ts), hall;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS devices_10s AS
 SELECT device, hall, count(*) AS readings, avg(temp) AS avg_temp, max(temp) AS max_temp, max(vibration) AS max_vibration
