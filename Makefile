@@ -9,7 +9,7 @@ FLIGHTS := .cache/flights
 FLIGHTS_READY := $(FLIGHTS)/weather.parquet
 
 .DEFAULT_GOAL := help
-.PHONY: help build console demo test test-rust test-oracle soak-kill lint bench clean
+.PHONY: help build console demo flights demo-data test test-rust test-oracle soak-kill lint bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -26,7 +26,13 @@ $(CONSOLE): $(CONSOLE_SOURCES)
 	@# What a release binary embeds is looked at when this file is compiled.
 	@touch crates/serve/src/http/console.rs
 
-demo: build $(FLIGHTS_READY) ## replay a year of real flights through windows, joins and a Top-N
+demo: build ## a server with live dashboards, alerts and anomalies: http://localhost:4567 (DEMO=… for its flags)
+	./target/release/thalweg demo $(DEMO)
+
+demo-data: $(VENV_READY) ## cut the day of flights that the demo carries out of the year
+	$(VENV)/bin/python scripts/demo_flights.py
+
+flights: build $(FLIGHTS_READY) ## replay a year of real flights through windows, joins and a Top-N
 	mkdir -p $(FLIGHTS)/out
 	./target/release/thalweg run examples/flights/flights.sql -e FLIGHTS=$(FLIGHTS) -e OUT=$(FLIGHTS)/out
 

@@ -1,5 +1,5 @@
 -- Every flight that left New York City in 2013, replayed by the minute it left: windows, joins with dimension
--- tables, a Top-N and views that stay fresh. `make demo` prepares the files (scripts/flights.py) and runs this.
+-- tables, a Top-N and views that stay fresh. `make flights` prepares the files (scripts/flights.py) and runs this.
 
 CREATE SOURCE flights (
   date_time TIMESTAMP, scheduled TIMESTAMP, origin VARCHAR, dest VARCHAR, carrier VARCHAR, flight BIGINT,

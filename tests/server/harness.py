@@ -61,11 +61,13 @@ class Tally:
 
 
 class Server:
-    """`thalweg serve` on free ports of loopback, or of `host`. `crash_at`: the failpoint at which it is to die, `NAME:N`."""
+    """`thalweg serve`, or another `command` that runs a server, on free ports of loopback, or of `host`. `crash_at`: the
+    failpoint at which it is to die, `NAME:N`."""
 
     def __init__(
         self,
         *flags: str,
+        command: str = "serve",
         host: str = "127.0.0.1",
         log: str = "warn",
         patience: float = START_SECONDS,
@@ -74,11 +76,11 @@ class Server:
         if not BINARY.exists():
             sys.exit(f"{BINARY} does not exist: run `cargo build -p thalweg`, or name another in THALWEG")
         self._log = tempfile.NamedTemporaryFile(prefix="thalweg-log-", suffix=".txt")
-        command = [str(BINARY), "serve", "--pg", f"{host}:0", "--http", f"{host}:0", "--log", log, *flags]
+        arguments = [str(BINARY), command, "--pg", f"{host}:0", "--http", f"{host}:0", "--log", log, *flags]
         environment = {**os.environ, "NO_COLOR": "1", "RUST_BACKTRACE": "0"}
         environment |= {"THALWEG_CRASH_AT": crash_at} if crash_at else {}
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, env=environment
+            arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, env=environment
         )
         self.said = b""
         self.pg = self.http = 0

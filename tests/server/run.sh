@@ -11,7 +11,7 @@ if ! cmp -s tests/server/requirements.txt "$venv/.ready"; then
     cp tests/server/requirements.txt "$venv/.ready" || exit 1
 fi
 checks=("$@")
-[ ${#checks[@]} -gt 0 ] || checks=(alert auth bucket cursor folder grant kill ledger quality query recovery redis storm store subscribe table)
+[ ${#checks[@]} -gt 0 ] || checks=(alert auth bucket cursor demo folder grant kill ledger quality query recovery redis storm store subscribe table)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 broken=0

@@ -2,6 +2,7 @@
 
 mod bench;
 mod checkpoint;
+mod demo;
 mod http;
 mod pg;
 mod progress;
@@ -25,6 +26,7 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
+  thalweg demo                                  live dashboards, an alert and an anomaly, in your browser
   thalweg run pipeline.sql                      run until the input ends or Ctrl-C
   thalweg run q5.sql -e NEXMARK=data -e OUT=out.parquet --workers 2
   thalweg serve --data ./data                   a server for psql, drivers, curl and a browser
@@ -40,6 +42,8 @@ enum Command {
     Check(run::CheckArgs),
     /// Runs a server: PostgreSQL protocol and HTTP.
     Serve(settings::ServeArgs),
+    /// Runs a server that shows itself: flights replayed, a market, sensors, with live dashboards and alerts.
+    Demo(demo::DemoArgs),
     /// Talks SQL with a server.
     Sql(sql::SqlArgs),
     /// Shows what a server does, second by second.
@@ -56,6 +60,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => run::check(&args),
         Command::Serve(args) => serve::serve(&args),
+        Command::Demo(args) => demo::demo(&args),
         Command::Sql(args) => sql::sql(&args),
         Command::Top(args) => top::top(&args),
         Command::Checkpoint(args) => checkpoint::checkpoint(&args),

@@ -1,5 +1,7 @@
-//! `thalweg serve`: the doors, the logs, and an orderly end. It must not know how statements are answered.
+//! `thalweg serve`: the doors, the logs, and an orderly end. It must not know how statements are answered, nor what other
+//! commands do beside the doors.
 
+use std::future::{Future, pending};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::settings::{Effective, ServeArgs, Settings, suspects};
+use super::settings::{Effective, Origin, ServeArgs, Settings, suspects};
 
 /// Beyond the grace, until connections are cut.
 const CUT: Duration = Duration::from_secs(1);
@@ -20,21 +22,41 @@ const CUT: Duration = Duration::from_secs(1);
 /// Wrong usage, as clap has it.
 const USAGE: u8 = 2;
 
+/// A server whose doors are open.
+pub(crate) struct Open {
+    pub server: Arc<Server>,
+    /// Where it answers HTTP, as a browser wants it.
+    pub http: String,
+}
+
 pub(crate) fn serve(args: &ServeArgs) -> Result<ExitCode> {
-    let effective = match args.effective() {
+    beside(args, None, |_| pending())
+}
+
+/// As `serve`, and does `work` beside the doors until the signal to stop: then it is dropped, before the engine ends. The
+/// server ends when the work does. `log`: what is logged unless a setting says so.
+pub(crate) fn beside<F: Future<Output = Result<()>>>(
+    args: &ServeArgs,
+    log: Option<&str>,
+    work: impl FnOnce(Open) -> F,
+) -> Result<ExitCode> {
+    let mut effective = match args.effective() {
         Ok(effective) => effective,
         Err(problems) => {
             problems.iter().for_each(|problem| eprintln!("error: {problem}"));
             return Ok(ExitCode::from(USAGE));
         }
     };
+    if let Some(log) = log.filter(|_| *effective.origin("log") == Origin::Default) {
+        log.clone_into(&mut effective.settings.log);
+    }
     if args.check_config {
         return check(&effective);
     }
     start_log(&effective.settings)?;
     suspects().iter().for_each(|suspect| tracing::warn!("{suspect}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    runtime.block_on(run(effective))
+    runtime.block_on(run(effective, work))
 }
 
 /// Says what would hold, and whether the files that it names will do.
@@ -57,7 +79,7 @@ fn start_log(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-async fn run(effective: Effective) -> Result<ExitCode> {
+async fn run<F: Future<Output = Result<()>>>(effective: Effective, work: impl FnOnce(Open) -> F) -> Result<ExitCode> {
     let (pg_tls, http_tls) = (effective.tls(&["postgresql"])?, effective.tls(&["h2", "http/1.1"])?);
     let Settings { server, http, pg, pg_address, http_address, shutdown_grace: grace, .. } = effective.settings;
     let is_tls = http_tls.is_some();
@@ -86,13 +108,16 @@ async fn run(effective: Effective) -> Result<ExitCode> {
     let mut signals = Signals::new().context("cannot wait for signals")?;
     // Who starts a server with port 0 reads where it is.
     let scheme = if is_tls { "https" } else { "http" };
-    let _ = writeln!(std::io::stdout(), "postgres://root@{pg_address}/dev\n{scheme}://{http_address}");
+    let http = format!("{scheme}://{http_address}");
+    let _ = writeln!(std::io::stdout(), "postgres://root@{pg_address}/dev\n{http}");
     tracing::info!(%pg_address, %http_address, "ready");
+    let mut outcome = Ok(());
     let fault = tokio::select! {
         signal = signals.next() => { tracing::info!(signal, "shutting down"); None }
         () = fault(&server) => server.fault(),
         door = &mut pg_door => { door??; None }
         door = &mut http_door => { door??; None }
+        ended = work(Open { server: Arc::clone(&server), http }) => { outcome = ended; None }
     };
     let _ = stop.send(true);
     let doors = async { tokio::join!(&mut pg_door, &mut http_door) };
@@ -103,7 +128,7 @@ async fn run(effective: Effective) -> Result<ExitCode> {
     server.stop().await;
     match fault {
         Some(fault) => bail!("the engine has stopped: {fault}"),
-        None => Ok(ExitCode::SUCCESS),
+        None => outcome.map(|()| ExitCode::SUCCESS),
     }
 }
 

@@ -83,8 +83,7 @@ impl Thalweg {
     /// # Errors
     /// The data directory is in use, damaged or cannot be written; threads cannot be started.
     pub async fn open(config: ServerConfig) -> Result<Self, SqlError> {
-        let server = Server::open(config).await?;
-        Ok(Self { server, next_process_id: Arc::new(AtomicU32::new(0)) })
+        Server::open(config).await.map(Self::from)
     }
 
     /// Opens the engine on a data directory, which is made if it is not there; all else as [`ServerConfig::default`] has it.
@@ -228,5 +227,13 @@ impl Thalweg {
     /// end with it. Closing twice does nothing.
     pub async fn close(&self) {
         self.server.stop().await;
+    }
+}
+
+/// The engine of a server that is open, for the program that opened it: it sees what comes through the doors, and they see
+/// what it writes.
+impl From<Arc<Server>> for Thalweg {
+    fn from(server: Arc<Server>) -> Self {
+        Self { server, next_process_id: Arc::new(AtomicU32::new(0)) }
     }
 }

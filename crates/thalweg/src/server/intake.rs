@@ -130,15 +130,25 @@ impl Intake {
     /// Hands on what has become durable, in order; after a failure nothing will.
     ///
     /// It is called by the hub's thread, which must never wait for someone who waits for the hub: whoever holds the
-    /// order calls it again when it has let go.
+    /// order calls it again when it has let go, and who holds it here looks again.
     fn settle(&self) {
         let Some(hub) = self.hub.load_full() else { return };
+        let seen = || (hub.durable(), self.failed.get().is_some());
+        loop {
+            let before = seen();
+            if !self.settle_up_to(before.0) || seen() == before {
+                return;
+            }
+        }
+    }
+
+    /// Hands on what is up to `durable`; false if someone else holds the order.
+    fn settle_up_to(&self, durable: Ticket) -> bool {
         let mut waiting = match self.waiting.try_lock() {
             Ok(waiting) => waiting,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
+            Err(TryLockError::WouldBlock) => return false,
         };
-        let durable = hub.durable();
         while let Some(next) = waiting.pop_front() {
             if next.ticket <= durable || is_planted(Defect::EarlyHandIn) {
                 thalweg_core::failpoint!("intake.durable");
@@ -147,9 +157,10 @@ impl Intake {
                 let _ = next.tell.send(Err(refused(error.clone())));
             } else {
                 waiting.push_front(next);
-                return;
+                break;
             }
         }
+        true
     }
 
     /// A topic for a new relation; one that is there already stays as it is.
