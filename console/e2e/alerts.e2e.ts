@@ -104,6 +104,10 @@ test("an alert from its making to its end", async () => {
   await heard("pending", "firing", "resolved");
 
   await page.getByRole("link", { name: "Edit" }).click();
+  // Where it is told to is not told; nothing is saved without it.
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("NOTIFY webhook needs url.").waitFor();
+  await page.getByPlaceholder(/^url/).fill(hook());
   await page.getByLabel("Fires after").fill("a while");
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText(/is no span of time/).waitFor();

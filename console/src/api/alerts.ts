@@ -96,12 +96,15 @@ function rowOf(json: Json): { [column: string]: Json } {
   return isObject(value) ? value : {};
 }
 
-/** `[{"kind": "webhook", "options": {"url": "…"}}]`; kinds that are not known here are left out. */
+/**
+ * `[{"channel": "webhook", "state": "live", "error": null}]`; those that are not known here are left out. What a channel was given
+ * (`options`) may hold secrets and is not told: who edits an alert gives it again.
+ */
 function channelsOf(json: Json): Channel[] {
   const value = ofJsonb(json);
   if (!Array.isArray(value)) return [];
   return value.flatMap((item) => {
-    const kind = isObject(item) ? CHANNELS.find((known) => known === item.kind) : undefined;
+    const kind = isObject(item) ? CHANNELS.find((known) => known === item.channel) : undefined;
     if (!kind || !isObject(item)) return [];
     const options = isObject(item.options) ? item.options : {};
     return [{ kind, options: Object.fromEntries(Object.entries(options).map(([key, v]) => [key, String(v)])) }];

@@ -37,7 +37,7 @@ test("dashboards have their panels, in order; a kind of a later version is a tab
 
 test("alerts: numbers that are text, silences that are over, channels that are not known", () => {
   const columns = "id schema_name name owner severity query hold state pending firing since silenced_until notify";
-  const notify = '[{"kind":"webhook","options":{"url":"https://a.example","retries":3}},{"kind":"pigeon"}]';
+  const notify = '[{"channel":"webhook","options":{"url":"https://a.example","retries":3}},{"channel":"pigeon"}]';
   const since = "2026-01-01T00:00:00+00:00";
   const row = [1, "public", "flood", "ann", "critical", "SELECT 1", null, "firing", "1", "2", since];
   const [one, two] = alertsOf(

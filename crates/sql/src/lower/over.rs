@@ -138,6 +138,8 @@ impl Lowerer<'_> {
         for (column, age) in temporal {
             let mut properties = self.properties(rel.node).clone();
             properties.append_only = false;
+            // A row leaves by the wall clock, long after the watermark has passed it: nothing above may forget its group before.
+            properties.bounds = vec![None; properties.bounds.len()];
             let node = self.builder.add(Operation::Expire { column, age }, vec![rel.node], properties);
             rel = Rel { node, ..rel };
         }
