@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use thalweg::arrow::array::AsArray;
+use thalweg::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use thalweg::arrow::datatypes::Int64Type;
 use thalweg::{Clock, Config, Thalweg};
 use thalweg_runtime::DrivenClock;
@@ -30,6 +30,14 @@ const VIEWS: &str = "
     CREATE MATERIALIZED VIEW joined AS
       SELECT n.name, s.ts FROM s JOIN names AS n ON n.k = s.k WHERE s.ts > now() - INTERVAL '10 seconds'";
 
+/// The row in the middle of a second.
+fn row(second: i64) -> RecordBatch {
+    let micros = (BEGIN + second) * i64::from(SECOND) + i64::from(SECOND / 2);
+    let at: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![micros]).with_timezone("+00:00"));
+    let k: ArrayRef = Arc::new(Int64Array::from(vec![second % 2]));
+    RecordBatch::try_from_iter([("ts", at), ("k", k)]).expect("columns of one length")
+}
+
 async fn count(db: &Thalweg, what: &str) -> i64 {
     let rows = db.query(what).await.unwrap_or_else(|e| panic!("{what}: {e}"));
     rows.iter().find(|b| b.num_rows() > 0).map_or(0, |b| b.column(0).as_primitive::<Int64Type>().value(0))
@@ -54,12 +62,10 @@ async fn what_leaves_a_temporal_filter_leaves_the_views_above_it() {
         db.execute(statement.trim()).await.unwrap_or_else(|e| panic!("{statement}: {e}"));
     }
     for second in 0..LENGTH {
-        // In the middle of its second.
-        let at = BEGIN + second;
-        db.execute(&format!("INSERT INTO s VALUES (to_timestamp({at}.5), {})", second % 2)).await.expect("it is taken");
+        db.ingest("s", row(second)).await.expect("it is taken");
         clock.advance(SECOND);
     }
-    db.execute(&format!("INSERT INTO s VALUES (to_timestamp({}.5), 0)", BEGIN + LENGTH)).await.expect("it is taken");
+    db.ingest("s", row(LENGTH)).await.expect("it is taken");
     db.flush().await.expect("it is open");
     // It is a moment after the last full second: the rows of the last ten are there, and the one that was just written.
     assert_eq!(count(&db, "SELECT count(*) FROM below").await, AGE + 1);
