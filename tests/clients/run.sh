@@ -55,7 +55,7 @@ superset_ready() {
 }
 
 odbc_ready() {
-  ls /usr/lib/*/odbc/psqlodbcw.so >/dev/null 2>&1 || apt --no-install-recommends odbc-postgresql
+  ls /usr/lib/*/odbc/psqlodbcw.so /usr/lib/*/libodbc.so.2 >/dev/null 2>&1 || apt --no-install-recommends odbc-postgresql libodbc2
 }
 
 # Unpacked, not installed, since its package starts a service. Where that cannot be, the suite says what it leaves out.
