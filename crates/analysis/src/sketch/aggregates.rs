@@ -169,9 +169,7 @@ fn same_tag(tag: Tag, values: &dyn Array) -> Result<(), SketchError> {
     }
 }
 
-fn top_texts<'a, K: Key + TopJson>(
-    sketches: &mut dyn Iterator<Item = &'a Frequent<K>>,
-) -> Result<ArrayRef, SketchError> {
+fn top_texts<K: Key + TopJson>(sketches: &mut dyn Iterator<Item = &Frequent<K>>) -> Result<ArrayRef, SketchError> {
     let mut builder = StringBuilder::new();
     let (mut text, mut total) = (String::new(), 0);
     for sketch in sketches {

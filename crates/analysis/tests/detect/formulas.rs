@@ -156,9 +156,9 @@ fn plain_sums(series: &[f64], warm_up: usize, drift: f64, threshold: f64, hinkle
             (warm_up..=i).map(since).fold(0.0, f64::max)
         };
         let mut taken = 0;
-        for i in 0..part.len() {
+        for (i, known) in known.iter().enumerate() {
             taken += 1;
-            let score = known[i].map(|_| {
+            let score = known.map(|_| {
                 let (up, down) = (greatest(i, 1.0), greatest(i, -1.0));
                 if up >= down { up } else { -down }
             });
